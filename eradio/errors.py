@@ -1,0 +1,9 @@
+"""The one exception whose text is meant for the user."""
+
+
+class EradioError(Exception):
+    """Something the user can mend.
+
+    The text is one sentence or two: what was wrong, where, and what to do. The command line prints it as it
+    stands, without a traceback, and exits with a non-zero status.
+    """

@@ -1,0 +1,41 @@
+"""Where and with what something was made: the part of a manifest that is the same for every result."""
+
+import os
+import platform
+import re
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import eradio
+
+_LIBRARIES = (
+    "torch", "torchvision", "timm", "open_clip_torch", "segment-anything", "optuna", "openvino", "fvcore",
+    "numpy", "pillow",
+)  # fmt: skip
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Versions and hardware of this process, as plain data."""
+    return {
+        "eradio": eradio.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "libraries": {name: metadata.version(name) for name in _LIBRARIES},
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    except OSError:
+        match = None
+    return match.group(1).strip() if match else platform.processor()

@@ -1,0 +1,81 @@
+"""What a study leaves behind: one record a network, read by the analysis and by nobody's pickle."""
+
+from typing import Any, Literal
+
+from eradio.description import Description
+from eradio.interval import Interval
+from eradio.profile.record import Measurement
+
+Role = Literal["candidate", "baseline"]
+State = Literal["complete", "failed"]
+
+
+class CurvePoint(Description):
+    """One line of a training curve."""
+
+    step: int
+    loss: float
+    learning_rate: float
+
+
+class Score(Description):
+    """Validation of a student at the end of a rung."""
+
+    steps: int
+    loss: float
+    parts: dict[str, float]
+    """Loss of each teacher's head, as `clip/summary` or `sam/spatial`."""
+
+
+class Comparison(Description):
+    """One downstream metric of a finalist beside its teacher and its untrained self."""
+
+    metric: str
+    student: Interval
+    teacher: Interval
+    untrained: Interval
+
+
+class TrialRecord(Description):
+    """One network of a study: what it is, what it costs, how well it learned."""
+
+    role: Role
+    number: int
+    name: str
+    digest: str
+    network: dict[str, Any]
+    words: str
+    state: State
+    reason: str | None = None
+    duplicate_of: int | None = None
+    measurement: Measurement | None = None
+    score: Score | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    seconds: float | None = None
+    manifest: dict[str, Any] = {}
+
+
+class FinalistRecord(Description):
+    """A network trained for longer, and what its heads can do on test pictures."""
+
+    role: Role
+    number: int
+    name: str
+    digest: str
+    measurement: Measurement
+    score: Score
+    curve: tuple[CurvePoint, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    manifest: dict[str, Any] = {}
+
+
+class StudyRecords(Description):
+    """A whole study, as plain data."""
+
+    name: str
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    digests: dict[str, str]
+    seconds: float | None = None
+    trials: tuple[TrialRecord, ...] = ()
+    finalists: tuple[FinalistRecord, ...] = ()
