@@ -1,0 +1,93 @@
+"""Checkpoints of one training run: the last one of each rung, and the trunk that longer rungs continue."""
+
+import errno
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from eradio.errors import EradioError
+from eradio.files import disk_error, write_atomically
+
+_SECONDS_BETWEEN = 5.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a run needs to go on: the rung's length, the steps done, weights, optimiser
+    state, curve and unreadable files."""
+
+    steps: int
+    step: int
+    student: dict[str, Tensor]
+    optimiser: dict[str, Any]
+    curve: tuple[tuple[int, float, float], ...]
+    unreadable: tuple[str, ...]
+
+
+class CheckpointFolder:
+    """The checkpoints of one training identity; each appears whole, or not at all."""
+
+    def __init__(self, folder: Path, seconds_between: float = _SECONDS_BETWEEN) -> None:
+        self._folder = folder
+        self._between = seconds_between
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether so much time has gone by since the last save that another is worth its cost."""
+        return time.monotonic() - self._last >= self._between
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the rung's last checkpoint.
+
+        Raises:
+            EradioError: the disk is full or cannot be written.
+        """
+        _write(self._folder / f"rung-{checkpoint.steps}.pt", checkpoint)
+        self._last = time.monotonic()
+
+    def save_trunk(self, checkpoint: Checkpoint) -> None:
+        """Keep the state at the start of the decay, for longer rungs."""
+        _write(self._folder / f"trunk-{checkpoint.step}.pt", checkpoint)
+
+    def latest(self, steps: int, trunk: int) -> Checkpoint | None:
+        """Where to go on for a rung of `steps` whose decay starts at `trunk`: its own checkpoint, or a trunk."""
+        own = self._folder / f"rung-{steps}.pt"
+        if own.exists():
+            return _read(own)
+        trunks = {int(path.stem.removeprefix("trunk-")): path for path in self._folder.glob("trunk-*.pt")}
+        usable = [step for step in trunks if step <= trunk]
+        return _read(trunks[max(usable)]) if usable else None
+
+    def drop(self, steps: int) -> None:
+        """Remove the checkpoint of a rung that has ended; its trunk stays for longer rungs."""
+        (self._folder / f"rung-{steps}.pt").unlink(missing_ok=True)
+
+    def export(self, student: dict[str, Tensor], path: Path) -> None:
+        """Write weights alone, as safetensors."""
+        weights = {name: tensor.contiguous() for name, tensor in student.items()}
+        write_atomically(path, lambda temporary: save_file(weights, temporary))
+
+
+def _write(path: Path, checkpoint: Checkpoint) -> None:
+    def save(temporary: Path) -> None:
+        try:
+            torch.save(vars(checkpoint), temporary)
+        except RuntimeError as error:
+            # torch's archive writer turns a full disk into a RuntimeError without a number.
+            raise disk_error(
+                OSError(errno.ENOSPC if "PytorchStreamWriter" in str(error) else errno.EIO, str(error)), path
+            ) from error
+
+    write_atomically(path, save)
+
+
+def _read(path: Path) -> Checkpoint:
+    try:
+        return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    except (RuntimeError, EOFError, ValueError, TypeError, OSError) as error:
+        raise EradioError(f"The checkpoint {path} cannot be read ({error}). Remove it to start over.") from error

@@ -1,0 +1,151 @@
+"""Where pictures come from: the embedded scenes, or a folder of the user's own."""
+
+import random
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from eradio.description import digest_of
+from eradio.distill.recipe import FolderData, Recipe
+from eradio.distill.schedule import Slot
+from eradio.errors import EradioError
+from eradio.scenes import Scenes
+
+Pixels = NDArray[np.uint8]
+
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+class Dataset(Protocol):
+    """Pictures by number; the same number gives the same picture wherever and whenever it is asked for."""
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever any picture may have changed."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def picture(self, index: int) -> Pixels:
+        """Picture `index` as [H, W, 3]."""
+        ...
+
+
+class FolderPictures:
+    """A list of picture files; one that cannot be read is replaced by its next readable neighbour."""
+
+    def __init__(self, root: Path, files: Sequence[Path]) -> None:
+        self._root = root
+        self._files = list(files)
+        self._bad: dict[int, str] = {}
+        stats = [(file.relative_to(root).as_posix(), file.stat()) for file in self._files]
+        self.digest = digest_of([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def picture(self, index: int) -> Pixels:
+        """Picture `index` as [H, W, 3], or that of the next file that can be read.
+
+        Raises:
+            EradioError: no file of the folder can be read.
+        """
+        for offset in range(len(self._files)):
+            place = (index + offset) % len(self._files)
+            if place in self._bad:
+                continue
+            try:
+                return read_picture(self._files[place])
+            except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
+                self._bad[place] = f"{type(error).__name__}: {error}"
+        raise EradioError(f"None of the {len(self._files)} files in {self._root} is a readable picture.")
+
+    def unreadable(self) -> list[str]:
+        """Names of the unreadable files met so far, relative to the folder."""
+        return [self._files[place].relative_to(self._root).as_posix() for place in sorted(self._bad)]
+
+    def check(self) -> list[str]:
+        """Open every file's header and return the names of those that are no pictures.
+
+        Raises:
+            EradioError: none is a picture.
+        """
+        for place, file in enumerate(self._files):
+            try:
+                with Image.open(file) as image:
+                    image.verify()
+            except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
+                self._bad[place] = f"{type(error).__name__}: {error}"
+        if len(self._bad) == len(self._files):
+            raise EradioError(f"None of the {len(self._files)} files in {self._root} is a readable picture.")
+        return self.unreadable()
+
+
+def read_picture(path: Path) -> Pixels:
+    """Decode one file to [H, W, 3], turned as its orientation tag says, transparency laid on grey.
+
+    Raises:
+        OSError, ValueError, SyntaxError, DecompressionBombError or a Warning: it cannot be read safely.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.has_transparency_data:
+                grey = Image.new("RGBA", upright.size, (128, 128, 128, 255))
+                upright = Image.alpha_composite(grey, upright.convert("RGBA"))
+            return np.asarray(upright.convert("RGB"))
+
+
+def list_pictures(root: Path) -> list[Path]:
+    """Every file below `root` whose ending names a picture format, in a fixed order.
+
+    Raises:
+        EradioError: there is no such folder, or no such file in it.
+    """
+    if not root.is_dir():
+        raise EradioError(f"There is no folder {root}. Give the folder that holds your pictures.")
+    endings = set(Image.registered_extensions())
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in endings and path.is_file())
+    if not files:
+        raise EradioError(f"The folder {root} holds no picture file (png, jpg, webp, tif, ...). Give another folder.")
+    return files
+
+
+def open_data(recipe: Recipe) -> tuple[Dataset, Dataset]:
+    """Training and validation pictures of a recipe.
+
+    A folder gives a fifth of its files, chosen by their names, to validation; a single picture serves both.
+
+    Raises:
+        EradioError: the folder is missing, or holds no picture.
+    """
+    if not isinstance(recipe.data, FolderData):
+        size, seed = recipe.resolution, recipe.data.seed
+        return Scenes("train", size=size, seed=seed), Scenes("val", size=size, seed=seed)
+    root = recipe.data.path
+    files = list_pictures(root)
+    order = random.Random(recipe.seed).sample(files, len(files))
+    held_out = len(files) // 5 or 1
+    train = sorted(order[held_out:]) or files
+    return FolderPictures(root, train), FolderPictures(root, sorted(order[:held_out]))
+
+
+def crop_picture(pixels: Pixels, slot: Slot, resolution: int) -> Pixels:
+    """The slot's square of a picture [H, W, 3], resized with antialiasing to [3, resolution, resolution]."""
+    height, width = pixels.shape[:2]
+    square = min(height, width)
+    left = (width - square) / 2 + slot.left * square
+    top = (height - square) / 2 + slot.top * square
+    side = slot.side * square
+    box = (left, top, min(left + side, width), min(top + side, height))
+    image = Image.fromarray(pixels)
+    if (height, width) != (resolution, resolution) or slot.side < 1:
+        image = image.resize((resolution, resolution), Image.Resampling.BILINEAR, box=box)
+    result = np.asarray(image)
+    return np.ascontiguousarray((result[:, ::-1] if slot.mirrored else result).transpose(2, 0, 1))

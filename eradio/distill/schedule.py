@@ -1,0 +1,75 @@
+"""What stands in each slot of each step, and the learning rate: pure functions of the recipe and an index.
+
+Neither the micro-batch nor the number of processes nor a restart can shift them, which is what makes a cache
+of teacher targets exact.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eradio.distill.recipe import Crop, Optimiser
+
+# Above this many pictures a data set counts as endless and is sampled without an epoch's permutation.
+_LARGEST_PERMUTATION = 1 << 24
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One sample: which picture, which square of it, mirrored or not.
+
+    `left`, `top` and `side` are shares of the picture's central square.
+    """
+
+    picture: int
+    left: float
+    top: float
+    side: float
+    mirrored: bool
+
+
+def slot(seed: int, step: int, place: int, *, batch: int, pictures: int, crop: Crop) -> Slot:
+    """The sample in slot `place` (0 to batch - 1) of step `step` of a data set of `pictures` pictures.
+
+    Each epoch shows every picture once, in an order of its own; batches run on across epochs.
+    """
+    position = step * batch + place
+    draw = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, position, 0]))
+    side = float(np.sqrt(draw.uniform(crop.smallest, 1.0)))
+    left, top = draw.uniform(0.0, 1.0 - side, size=2)
+    mirrored = crop.flip and bool(draw.random() < 0.5)
+    if pictures > _LARGEST_PERMUTATION:
+        picture = int(draw.integers(pictures))
+    else:
+        epoch, within = divmod(position, pictures)
+        picture = int(_permutation(seed, epoch, pictures)[within])
+    return Slot(picture, float(left), float(top), side, mirrored)
+
+
+def whole(picture: int) -> Slot:
+    """The central square of a picture, unmirrored: what validation sees."""
+    return Slot(picture, 0.0, 0.0, 1.0, False)
+
+
+def decay_start(steps: int, optimiser: Optimiser) -> int:
+    """First step of a rung's decay; up to it every rung shares one trunk."""
+    return steps - round(steps * optimiser.decay)
+
+
+def learning_rate(step: int, steps: int, optimiser: Optimiser) -> float:
+    """Rate at `step` (from 0) of a rung of `steps`: linear warm-up, stable, linear decay to nearly zero.
+
+    Up to `decay_start` it does not depend on the rung, so a longer rung continues the trunk of a shorter one
+    (warm-up-stable-decay, arXiv 2404.06395).
+    """
+    warm = min(1.0, (step + 1) / (optimiser.warmup + 1))
+    start = decay_start(steps, optimiser)
+    left = 1.0 if step < start else (steps - step) / (steps - start + 1)
+    return optimiser.learning_rate * warm * left
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, pictures: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(pictures)

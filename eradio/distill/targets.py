@@ -1,0 +1,113 @@
+"""Batches of the schedule with their teachers' answers.
+
+Pictures stay bytes until they reach a network, and answers are rounded to the stored type before anybody sees
+them: so a batch computed live and one read from the cache are the same bits on one machine.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eradio.distill.data import Dataset, FolderPictures, crop_picture
+from eradio.distill.recipe import Recipe
+from eradio.distill.schedule import Slot, slot, whole
+from eradio.distill.teachers import Teacher, load_teacher
+from eradio.features import Features
+
+Guard = Callable[[], AbstractContextManager[None]]
+
+
+class Page(NamedTuple):
+    """One batch of the schedule: step `number` of training, or batch `number` of validation."""
+
+    part: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures and the teachers' answers for them.
+
+    pictures: uint8 [B, 3, R, R]. targets: by teacher, in the recipe's stored type. unreadable: names of files
+    that were replaced by a neighbour so far.
+    """
+
+    pictures: Tensor
+    targets: dict[str, Features]
+    unreadable: tuple[str, ...] = field(default=())
+
+    def inputs(self) -> Tensor:
+        """Pictures as networks take them: float32 in [0, 1], channels last in memory."""
+        floats = self.pictures.to(torch.float32) / 255
+        return floats.to(memory_format=torch.channels_last)
+
+    def floats(self) -> dict[str, Features]:
+        """The targets in float32, the type of the loss."""
+        return {
+            name: Features(None if answer.summary is None else answer.summary.float(), answer.spatial.float())
+            for name, answer in self.targets.items()
+        }
+
+
+class Targets(Protocol):
+    """Where a training run gets its batches from."""
+
+    def batch(self, page: Page) -> Batch:
+        """The batch on one page of the schedule."""
+        ...
+
+
+class LiveTargets:
+    """Renders or decodes the pictures and asks the teachers, every time."""
+
+    def __init__(self, recipe: Recipe, train: Dataset, validation: Dataset, guard: Guard = nullcontext) -> None:
+        self._recipe = recipe
+        self._data = {"train": train, "validation": validation}
+        self._guard = guard
+
+    @cached_property
+    def teachers(self) -> tuple[Teacher, ...]:
+        """The recipe's teachers, loaded at first use."""
+        return tuple(load_teacher(spec) for spec in self._recipe.teachers)
+
+    def batch(self, page: Page) -> Batch:
+        """The batch on one page; training pages have the recipe's batch size, the last validation page may not."""
+        data = self._data[page.part]
+        pictures = torch.from_numpy(
+            np.stack([crop_picture(data.picture(s.picture), s, self._recipe.resolution) for s in self._slots(page)])
+        )
+        live = Batch(pictures, {})
+        with self._guard(), torch.no_grad():
+            inputs = live.inputs()
+            targets = {teacher.name: self._rounded(teacher(inputs)) for teacher in self.teachers}
+        return Batch(pictures, targets, tuple(data.unreadable()) if isinstance(data, FolderPictures) else ())
+
+    def _slots(self, page: Page) -> list[Slot]:
+        recipe, pictures = self._recipe, len(self._data[page.part])
+        places = range(recipe.batch)
+        if page.part == "train":
+            return [
+                slot(recipe.seed, page.number, place, batch=recipe.batch, pictures=pictures, crop=recipe.crop)
+                for place in places
+            ]
+        wanted = min(recipe.validation, pictures)
+        numbers = (page.number * recipe.batch + place for place in places)
+        return [whole(number) for number in numbers if number < wanted]
+
+    def _rounded(self, answer: Features) -> Features:
+        kind = getattr(torch, self._recipe.stored)
+        summary = None if answer.summary is None else answer.summary.to(kind).contiguous()
+        return Features(summary, answer.spatial.to(kind).contiguous())
+
+
+def pages(recipe: Recipe, steps: range, validation_pictures: int) -> list[Page]:
+    """The training pages of some steps, and all of validation."""
+    batches = -(-min(recipe.validation, validation_pictures) // recipe.batch)
+    training = [Page("train", step) for step in steps]
+    return [*(Page("validation", number) for number in range(batches)), *training]

@@ -1,0 +1,90 @@
+"""Losses and map matching against their mathematics."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from eradio.distill.losses import cosine_loss, distillation_losses, match_maps, spatial_loss
+from eradio.distill.recipe import SpatialLoss
+from eradio.features import Features
+
+
+def _maps(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_cosine_loss_is_the_angle_and_nothing_else() -> None:
+    x = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    y = torch.tensor([[3.0, 0.0], [0.0, 5.0], [-2.0, 0.0]])
+    assert cosine_loss(x, y).item() == pytest.approx((0 + 1 + 2) / 3)
+    angle = math.radians(30)
+    turned = torch.tensor([[math.cos(angle), math.sin(angle)]])
+    assert cosine_loss(x[:1], turned).item() == pytest.approx(1 - math.cos(angle))
+
+
+def test_cosine_loss_ignores_scale() -> None:
+    x, y = _maps(0, 5, 7), _maps(1, 5, 7)
+    assert torch.allclose(cosine_loss(3 * x, 0.1 * y), cosine_loss(x, y))
+
+
+def test_spatial_loss_by_hand() -> None:
+    student = torch.zeros(1, 2, 1, 2)
+    student[0, :, 0, 0] = torch.tensor([1.0, 0.0])
+    student[0, :, 0, 1] = torch.tensor([0.0, 1.0])
+    teacher = torch.zeros(1, 2, 1, 2)
+    teacher[0, :, 0, 0] = torch.tensor([3.0, 0.0])
+    teacher[0, :, 0, 1] = torch.tensor([0.5, 0.0])
+    cosine = (0 + 1) / 2
+    # Differences -2, 0, -0.5, 1: smooth-L1 is |d| - 1/2 from 1 on, else d^2 / 2.
+    smooth = (1.5 + 0 + 0.125 + 0.5) / 4
+    value = spatial_loss(student, teacher, SpatialLoss(cosine=0.9, smooth_l1=0.1))
+    assert value.item() == pytest.approx(0.9 * cosine + 0.1 * smooth)
+
+
+def test_the_paper_weights_are_the_default() -> None:
+    assert SpatialLoss() == SpatialLoss(cosine=0.9, smooth_l1=0.1)
+
+
+def test_smooth_l1_keeps_the_magnitude() -> None:
+    teacher = _maps(2, 2, 4, 3, 3)
+    weights = SpatialLoss()
+    assert spatial_loss(teacher, teacher, weights).item() == pytest.approx(0, abs=1e-9)
+    assert spatial_loss(2 * teacher, teacher, weights) > 0.01
+
+
+@pytest.mark.parametrize(("first", "second"), [((4, 4), (8, 8)), ((8, 8), (2, 4)), ((2, 8), (4, 4))])
+def test_maps_are_matched_to_the_larger_bilinearly(first: tuple[int, int], second: tuple[int, int]) -> None:
+    a, b = _maps(3, 2, 3, *first), _maps(4, 2, 3, *second)
+    size = (max(first[0], second[0]), max(first[1], second[1]))
+    x, y = match_maps(a, b)
+    assert x.shape[2:] == y.shape[2:] == size
+    assert torch.allclose(x, F.interpolate(a, size=size, mode="bilinear", align_corners=False))
+    assert torch.allclose(y, F.interpolate(b, size=size, mode="bilinear", align_corners=False))
+
+
+def test_matching_keeps_linear_ramps_and_leaves_equal_maps_alone() -> None:
+    ramp = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 1, 4, 4)
+    grown, _ = match_maps(ramp, torch.zeros(1, 1, 8, 8))
+    assert grown[0, 0, 0].tolist() == pytest.approx([0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3])
+    same, _ = match_maps(ramp, torch.zeros(1, 1, 4, 4))
+    assert same is ramp
+
+
+def test_a_teacher_without_a_summary_has_no_summary_loss() -> None:
+    answers = {name: Features(_maps(5, 2, 6), _maps(6, 2, 6, 4, 4)) for name in ("clip", "sam")}
+    targets = {
+        "clip": Features(_maps(7, 2, 6), _maps(8, 2, 6, 8, 8)),
+        "sam": Features(None, _maps(9, 2, 6, 8, 8)),
+    }
+    losses = distillation_losses(answers, targets, SpatialLoss())
+    assert set(losses) == {"clip/summary", "clip/spatial", "sam/spatial"}
+    clip, target = answers["clip"].summary, targets["clip"].summary
+    assert clip is not None
+    assert target is not None
+    assert torch.allclose(losses["clip/summary"], cosine_loss(clip, target))
+    assert torch.allclose(
+        losses["sam/spatial"], spatial_loss(answers["sam"].spatial, targets["sam"].spatial, SpatialLoss())
+    )

@@ -1,0 +1,68 @@
+"""The schedule: slots and learning rates as pure functions."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eradio.distill.recipe import Crop, Optimiser
+from eradio.distill.schedule import decay_start, learning_rate, slot, whole
+
+CROP = Crop(smallest=0.5)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**5), st.integers(0, 63), st.integers(1, 500))
+def test_a_slot_is_a_function_of_seed_and_index_and_stays_inside(
+    seed: int, step: int, place: int, pictures: int
+) -> None:
+    first = slot(seed, step, place, batch=64, pictures=pictures, crop=CROP)
+    assert first == slot(seed, step, place, batch=64, pictures=pictures, crop=CROP)
+    assert 0 <= first.picture < pictures
+    assert 0.5 <= first.side**2 <= 1.0 + 1e-9
+    assert 0 <= first.left <= first.left + first.side <= 1 + 1e-9
+    assert 0 <= first.top <= first.top + first.side <= 1 + 1e-9
+
+
+def test_each_epoch_shows_every_picture_once_in_an_order_of_its_own() -> None:
+    drawn = [slot(1, step, place, batch=8, pictures=20, crop=CROP).picture for step in range(5) for place in range(8)]
+    assert Counter(drawn[:20]) == Counter(range(20)) == Counter(drawn[20:])
+    assert drawn[:20] != drawn[20:]
+
+
+def test_the_same_position_holds_the_same_sample_whatever_the_batch() -> None:
+    small = slot(3, step=7, place=1, batch=4, pictures=100, crop=CROP)
+    assert small == slot(3, step=1, place=13, batch=16, pictures=100, crop=CROP)
+
+
+def test_seeds_and_positions_differ() -> None:
+    samples = {slot(seed, step, 0, batch=2, pictures=2**31 - 1, crop=CROP) for seed in range(9) for step in range(9)}
+    assert len(samples) == 81
+
+
+def test_mirroring_can_be_switched_off() -> None:
+    still = Crop(flip=False)
+    assert not any(slot(0, step, 0, batch=1, pictures=50, crop=still).mirrored for step in range(50))
+    turned = [slot(0, step, 0, batch=1, pictures=50, crop=Crop()).mirrored for step in range(200)]
+    assert 60 < sum(turned) < 140
+
+
+def test_validation_sees_the_whole_square() -> None:
+    assert whole(4).side == 1.0
+    assert not whole(4).mirrored
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_rungs_share_one_trunk_up_to_the_decay(first: int, second: int) -> None:
+    optimiser = Optimiser(learning_rate=0.01, warmup=10, decay=0.2)
+    shared = min(decay_start(first, optimiser), decay_start(second, optimiser))
+    for step in range(shared):
+        assert learning_rate(step, first, optimiser) == learning_rate(step, second, optimiser)
+
+
+def test_the_rate_rises_stays_and_falls_linearly() -> None:
+    optimiser = Optimiser(learning_rate=1.0, warmup=4, decay=0.4)
+    rates = [learning_rate(step, 20, optimiser) for step in range(20)]
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert rates[4:12] == [1.0] * 8
+    assert rates[12:] == pytest.approx([8 / 9, 7 / 9, 6 / 9, 5 / 9, 4 / 9, 3 / 9, 2 / 9, 1 / 9])

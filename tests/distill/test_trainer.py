@@ -1,0 +1,174 @@
+"""The trainer: resume is exact, rungs share a trunk, divergence has a reason."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from eradio.distill.checkpoint import CheckpointFolder
+from eradio.distill.heads import TeacherShape
+from eradio.distill.recipe import Optimiser, Recipe
+from eradio.distill.targets import Batch, Page
+from eradio.distill.trainer import DivergedError, Student, Trainer, new_student
+from eradio.errors import EradioError
+from eradio.features import Features
+
+TEACHERS = (TeacherShape("clip", 6, 8), TeacherShape("sam", None, 4))
+RECIPE = Recipe(batch=4, resolution=16, steps=20, optimiser=Optimiser(warmup=2, decay=0.25))
+VALIDATION = [Page("validation", 0), Page("validation", 1)]
+
+
+class Backbone(nn.Module):
+    """The smallest network with a batch norm and a map."""
+
+    summary_width = 8
+    spatial_width = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.BatchNorm2d(8), nn.GELU())
+
+    def forward(self, pictures: Tensor) -> Features:
+        spatial = self.body(pictures)
+        return Features(spatial.mean((2, 3)), spatial)
+
+
+class Noise:
+    """Targets that are a function of the page and nothing else."""
+
+    def __init__(self, spoiled: int = -1) -> None:
+        self.spoiled = spoiled
+        self.asked: list[Page] = []
+
+    def batch(self, page: Page) -> Batch:
+        self.asked.append(page)
+        random = torch.Generator().manual_seed(page.number + 1000 * (page.part == "validation"))
+        pictures = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8, generator=random)
+        clip = Features(1 + torch.randn(4, 6, generator=random), 1 + torch.randn(4, 8, 4, 4, generator=random))
+        sam = Features(None, torch.randn(4, 4, 4, 4, generator=random))
+        if page == Page("train", self.spoiled):
+            sam.spatial.fill_(torch.nan)
+        return Batch(pictures, {"clip": clip, "sam": sam}, ("bad.png",) if page.number == 3 else ())
+
+
+class StopError(Exception):
+    """Stands for a kill."""
+
+
+def _student() -> Student:
+    return new_student(Backbone, TEACHERS, RECIPE.seed, "abc")
+
+
+def _trainer(student: Student, noise: Noise | None = None) -> Trainer:
+    return Trainer(student, RECIPE, noise or Noise(), VALIDATION)
+
+
+def _equal(first: Student, second: Student) -> bool:
+    pairs = zip(first.state_dict().items(), second.state_dict().items(), strict=True)
+    return all(a[0] == b[0] and torch.equal(a[1], b[1]) for a, b in pairs)
+
+
+def test_first_weights_follow_from_seed_and_identity() -> None:
+    torch.manual_seed(5)
+    first = _student()
+    torch.manual_seed(6)
+    assert _equal(first, _student())
+    assert not _equal(first, new_student(Backbone, TEACHERS, RECIPE.seed, "abd"))
+
+
+@pytest.mark.parametrize("stop", [1, 7, 15, 16, 19])
+def test_an_interrupted_run_ends_with_the_same_bits(tmp_path: Path, stop: int) -> None:
+    whole = _student()
+    expected = _trainer(whole).run(20, CheckpointFolder(tmp_path / "whole"))
+
+    def kill(step: int, loss: float) -> None:
+        if step == stop:
+            raise StopError
+
+    kept = CheckpointFolder(tmp_path / "cut", seconds_between=0)
+    with pytest.raises(StopError):
+        _trainer(_student()).run(20, kept, watch=kill)
+    resumed, noise = _student(), Noise()
+    outcome = _trainer(resumed, noise).run(20, kept)
+    assert outcome == expected
+    assert _equal(resumed, whole)
+    assert noise.asked[0] == (Page("train", stop - 1))
+
+
+def test_a_longer_rung_continues_the_trunk_as_if_it_had_been_alone(tmp_path: Path) -> None:
+    alone = _student()
+    expected = _trainer(alone).run(40, CheckpointFolder(tmp_path / "alone"))
+    kept = CheckpointFolder(tmp_path / "rungs")
+    short = _trainer(_student()).run(20, kept)
+    longer, noise = _student(), Noise()
+    outcome = _trainer(longer, noise).run(40, kept)
+    assert noise.asked[0] == Page("train", 15)
+    assert outcome == expected
+    assert _equal(longer, alone)
+    assert short.curve[:15] == outcome.curve[:15]
+
+
+def test_a_finished_rung_is_only_validated_again(tmp_path: Path) -> None:
+    kept = CheckpointFolder(tmp_path)
+    first = _trainer(_student()).run(20, kept)
+    noise = Noise()
+    assert _trainer(_student(), noise).run(20, kept) == first
+    assert noise.asked == VALIDATION
+    kept.drop(20)
+    assert [path.name for path in tmp_path.iterdir()] == ["trunk-15.pt"]
+
+
+def test_the_loss_falls_and_unreadable_files_are_reported(tmp_path: Path) -> None:
+    outcome = _trainer(_student()).run(20, CheckpointFolder(tmp_path))
+    assert outcome.curve[-1][1] < outcome.curve[0][1]
+    assert outcome.unreadable == ("bad.png",)
+    assert set(outcome.parts) == {"clip/summary", "clip/spatial", "sam/spatial"}
+    assert outcome.loss == pytest.approx(sum(outcome.parts.values()))
+
+
+def test_divergence_has_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="nan at step 5"):
+        _trainer(_student(), Noise(spoiled=4)).run(20, CheckpointFolder(tmp_path))
+
+
+def test_a_broken_checkpoint_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "rung-20.pt").write_bytes(b"PK\x03\x04 half a file")
+    with pytest.raises(EradioError, match=r"rung-20\.pt cannot be read"):
+        _trainer(_student()).run(20, CheckpointFolder(tmp_path))
+
+
+def test_norms_and_biases_are_not_decayed(tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"optimiser": Optimiser(learning_rate=1e-9, weight_decay=1e6, warmup=0)})
+    student = _student()
+    before = {name: weight.clone() for name, weight in student.named_parameters()}
+    Trainer(student, recipe, Noise(), VALIDATION).run(1, CheckpointFolder(tmp_path))
+    for name, weight in student.named_parameters():
+        shrunk = not torch.allclose(weight, before[name], rtol=1e-5, atol=1e-7)
+        assert shrunk == (weight.ndim > 1), name
+
+
+def test_labels_and_captions_never_reach_distillation() -> None:
+    """A data set that refuses to give anything but pixels is enough for the whole pipeline."""
+    from eradio.distill.targets import LiveTargets, pages
+    from eradio.scenes import Scenes
+
+    class OnlyPixels:
+        digest = "pixels"
+
+        def __init__(self, split: str) -> None:
+            self._scenes = Scenes(split, size=64)
+
+        def __len__(self) -> int:
+            return len(self._scenes)
+
+        def picture(self, index: int) -> object:
+            return self._scenes.picture(index)
+
+    recipe = Recipe(batch=2, validation=2)
+    live = LiveTargets(recipe, OnlyPixels("train"), OnlyPixels("val"))  # type: ignore[arg-type]
+    for page in pages(recipe, range(2), 10):
+        batch = live.batch(page)
+        assert set(vars(batch)) == {"pictures", "targets", "unreadable"}
+        for answer in batch.targets.values():
+            assert answer.spatial.dtype == torch.bfloat16
