@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from eradio.description import Description
 from eradio.interval import Interval
 from eradio.profile.record import Measurement
@@ -42,7 +44,7 @@ class TrialRecord(Description):
     role: Role
     number: int
     name: str
-    digest: str
+    network_digest: str
     network: dict[str, Any]
     words: str
     state: State
@@ -52,7 +54,7 @@ class TrialRecord(Description):
     score: Score | None = None
     curve: tuple[CurvePoint, ...] = ()
     seconds: float | None = None
-    manifest: dict[str, Any] = {}
+    manifest: dict[str, Any] = Field(default_factory=dict)
 
 
 class FinalistRecord(Description):
@@ -61,12 +63,14 @@ class FinalistRecord(Description):
     role: Role
     number: int
     name: str
-    digest: str
+    network_digest: str
     measurement: Measurement
     score: Score
     curve: tuple[CurvePoint, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
-    manifest: dict[str, Any] = {}
+    reason: str | None = None
+    """Why the longer training did not end, if so; the score is then the rung's."""
+    manifest: dict[str, Any] = Field(default_factory=dict)
 
 
 class StudyRecords(Description):

@@ -1,0 +1,64 @@
+"""A study as one validated file: space, recipe, target, sampler and budget."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from eradio.description import Description, digest_of, read_yaml
+from eradio.distill.recipe import Recipe
+from eradio.errors import EradioError
+from eradio.profile import Target
+
+DEFAULT = Path(__file__).with_name("default.yaml")
+
+
+class StudyConfig(Description):
+    """SearchSpace x Recipe x Target x sampler + budget (see docs/architecture.md)."""
+
+    name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,60}$")
+    space: str = Field("tiny", description="a shipped space's name, or the path of a YAML file")
+    named: tuple[str, ...] = Field((), description="architectures of the space that are tried first")
+    recipe: Recipe = Recipe()
+    target: Target = Target()
+    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
+    seed: int = Field(0, ge=0)
+    trials: int = Field(24, ge=1, description="distinct candidates to complete")
+    baselines: Literal["tiny", "none"] = "tiny"
+    finalists: int = Field(4, ge=0, description="students of the front that are trained for longer")
+
+    def identity(self) -> str:
+        """Digest of all but the budget: what must not change while a run folder is continued."""
+        plain = self.model_dump(mode="json", exclude={"trials", "finalists"})
+        plain["recipe"] = {**self.recipe.identity(), "steps": self.recipe.steps}
+        return digest_of(plain)
+
+
+def changed_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the keys whose values differ between two plain configurations."""
+    names: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            names += changed_keys(before, after, f"{prefix}{key}.")
+        elif before != after:
+            names.append(f"{prefix}{key}")
+    return names
+
+
+def read_config(path: Path, *, data: Path | None = None, trials: int | None = None) -> StudyConfig:
+    """A study's file, with the command line's folder of pictures and budget in place of its own.
+
+    Raises:
+        EradioError: the file or an option is not valid; the text names the key.
+    """
+    plain = read_yaml(path)
+    if not isinstance(plain, dict):
+        raise EradioError(f"{path} must hold keys and values, such as `trials: 24`. Correct the file.")
+    if trials is not None:
+        plain["trials"] = trials
+    if data is not None:
+        folder = data.expanduser().resolve()
+        plain.setdefault("recipe", {})["data"] = {"kind": "folder", "path": str(folder)}
+        plain["name"] = f"{plain.get('name', 'default')}-{digest_of(str(folder))[:6]}"
+    return StudyConfig.parse(plain, str(path))

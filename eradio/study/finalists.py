@@ -1,0 +1,138 @@
+"""The finalist phase: the best students and their nearest rivals, trained for the same, longer time."""
+
+import os
+from collections.abc import Callable
+from math import log
+from pathlib import Path
+
+import numpy as np
+
+from eradio.description import Description
+from eradio.distill.checkpoint import CheckpointFolder
+from eradio.distill.trainer import DivergedError
+from eradio.files import read_json, write_json
+from eradio.front import front
+from eradio.locks import locked, try_lock
+from eradio.search_space import parse_network
+from eradio.study.downstream import compare
+from eradio.study.ledger import RECORD, read_records
+from eradio.study.objective import curve_of, manifest, reason, score_of, teach, untrained
+from eradio.study.records import FinalistRecord, Role, TrialRecord
+from eradio.study.run import Run
+
+Show = Callable[[str, Path | None, int, int], None]
+
+
+class Finalist(Description):
+    """One chosen network, by its trial."""
+
+    role: Role
+    number: int
+
+    def folder(self, run: Run) -> Path:
+        """Where its record goes."""
+        return run.folder / "finalists" / f"{self.role}-{self.number:04d}"
+
+
+def choose(records: list[TrialRecord], count: int) -> list[Finalist]:
+    """The `count` best students of the front and, for each, the baseline nearest in throughput.
+
+    Best are those of the front with the lowest loss. Slow ones come first, so that workers end together.
+    """
+    complete = [record for record in records if record.state == "complete" and record.duplicate_of is None]
+    students = [record for record in complete if record.role == "candidate"]
+    rivals = [record for record in complete if record.role == "baseline"]
+    if not students:
+        return []
+    points = np.array([[_loss(record), -_speed(record)] for record in students])
+    best = sorted((students[i] for i in front(points)), key=_loss)[:count]
+    chosen: dict[tuple[str, int], TrialRecord] = {}
+    for student in best:
+        chosen[student.role, student.number] = student
+        free = [rival for rival in rivals if (rival.role, rival.number) not in chosen]
+        if free:
+            near = min(free, key=lambda rival: abs(log(_speed(rival) / _speed(student))))
+            chosen[near.role, near.number] = near
+    ordered = sorted(chosen.values(), key=_speed)
+    return [Finalist(role=record.role, number=record.number) for record in ordered]
+
+
+def choose_once(run: Run) -> list[Finalist]:
+    """The study's finalists: chosen by the first worker that asks, from then on the same."""
+    path = run.folder / "finalists.json"
+    with locked(run.folder / "finalists.lock"):
+        if not path.exists():
+            chosen = choose(read_records(run.folder, run.studies), run.config.finalists)
+            write_json(path, [finalist.model_dump(mode="json") for finalist in chosen])
+    return [Finalist.parse(entry, str(path)) for entry in read_json(path)]
+
+
+def finished(run: Run, chosen: list[Finalist]) -> bool:
+    """Whether every finalist has its record."""
+    return all((finalist.folder(run) / RECORD).exists() for finalist in chosen)
+
+
+def next_one(run: Run, chosen: list[Finalist], show: Show) -> bool:
+    """Train and test one finalist that nobody holds; False if there is none."""
+    for finalist in chosen:
+        folder = finalist.folder(run)
+        if (folder / RECORD).exists():
+            continue
+        lock = try_lock(folder / "lock")
+        if lock is None:
+            continue
+        try:
+            if not (folder / RECORD).exists():
+                record = _finish(run, finalist, show)
+                write_json(folder / RECORD, record.model_dump(mode="json"))
+                CheckpointFolder(_trial_folder(run, finalist)).drop(record.score.steps)
+                return True
+        finally:
+            os.close(lock)
+    return False
+
+
+def read_finalists(folder: Path) -> list[FinalistRecord]:
+    """The records of the finalists that are done."""
+    paths = sorted(folder.glob(f"finalists/*/{RECORD}"))
+    return [FinalistRecord.parse(read_json(path), str(path)) for path in paths]
+
+
+def _finish(run: Run, finalist: Finalist, show: Show) -> FinalistRecord:
+    folder = _trial_folder(run, finalist)
+    trial = TrialRecord.parse(read_json(folder / RECORD), str(folder / RECORD))
+    network = parse_network(trial.network, str(folder / RECORD))
+    steps = run.config.recipe.finalist_steps
+    name = f"finalist {trial.name}"
+    known = {
+        "role": trial.role,
+        "number": trial.number,
+        "name": trial.name,
+        "network_digest": trial.network_digest,
+        "measurement": trial.measurement,
+        "manifest": manifest(run, network),
+    }
+    try:
+        student, outcome = teach(
+            run, network, folder, steps, lambda step, loss: show(name, finalist.folder(run), step, steps)
+        )
+    except (DivergedError, MemoryError, RuntimeError) as error:
+        return FinalistRecord(**known, score=trial.score, curve=trial.curve, reason=reason(error))
+    CheckpointFolder(folder).export(student.state_dict(), finalist.folder(run) / "student.safetensors")
+    with run.device.training():
+        comparisons = compare(run, student, untrained(run, network))
+    return FinalistRecord(**known, score=score_of(outcome), curve=curve_of(outcome), comparisons=comparisons)
+
+
+def _trial_folder(run: Run, finalist: Finalist) -> Path:
+    return run.folder / f"{finalist.role}s" / f"{finalist.number:04d}"
+
+
+def _loss(record: TrialRecord) -> float:
+    assert record.score is not None
+    return record.score.loss
+
+
+def _speed(record: TrialRecord) -> float:
+    assert record.measurement is not None
+    return record.measurement.throughput.value

@@ -1,0 +1,128 @@
+"""One trial, start to end: measure the network, teach it, and write down both, or the reason why not."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from eradio.description import digest_of
+from eradio.distill.checkpoint import CheckpointFolder
+from eradio.distill.trainer import DivergedError, Outcome, Student, Trainer, new_student
+from eradio.errors import EradioError
+from eradio.files import read_json, write_json
+from eradio.manifest import environment
+from eradio.profile import Measurement, measure
+from eradio.search_space import Network, build, describe
+from eradio.study.records import CurvePoint, Role, Score, TrialRecord
+from eradio.study.run import Run
+
+Watcher = Callable[[int, float], None]
+
+
+def run_trial(
+    run: Run, role: Role, number: int, name: str, network: Network, folder: Path, watch: Watcher | None = None
+) -> TrialRecord:
+    """Measure and teach one network.
+
+    A network that cannot be built, diverges or runs out of memory gives a record with the reason.
+
+    Raises:
+        EradioError: the study itself cannot go on (a full disk, no readable picture).
+    """
+    began = time.monotonic()
+    known: dict[str, Any] = {
+        "role": role,
+        "number": number,
+        "name": name,
+        "network_digest": network.digest(),
+        "network": network.model_dump(mode="json"),
+        "words": describe(network),
+        "manifest": manifest(run, network),
+    }
+    write_json(folder / "architecture.json", known["network"])
+    try:
+        measurement = measured(run, network, folder)
+    except (EradioError, MemoryError, RuntimeError, ValueError) as error:
+        return TrialRecord(**known, state="failed", reason=reason(error), seconds=time.monotonic() - began)
+    try:
+        student, outcome = teach(run, network, folder, run.config.recipe.steps, watch)
+    except (DivergedError, MemoryError, RuntimeError, ValueError) as error:
+        return TrialRecord(
+            **known,
+            measurement=measurement,
+            state="failed",
+            reason=reason(error),
+            seconds=time.monotonic() - began,
+        )
+    kept = CheckpointFolder(folder)
+    kept.export(student.state_dict(), folder / "student.safetensors")
+    known["manifest"]["unreadable"] = list(outcome.unreadable)
+    return TrialRecord(
+        **known,
+        state="complete",
+        measurement=measurement,
+        score=score_of(outcome),
+        curve=curve_of(outcome),
+        seconds=time.monotonic() - began,
+    )
+
+
+def measured(run: Run, network: Network, folder: Path) -> Measurement:
+    """The network's throughput, from its folder if it was measured before the worker was stopped."""
+    path = folder / "measurement.json"
+    if path.exists():
+        return Measurement.parse(read_json(path), str(path))
+    measurement = measure(network, run.config.target, canary_folder=run.folder, lock=run.device)
+    write_json(path, measurement.model_dump(mode="json"))
+    return measurement
+
+
+def teach(
+    run: Run, network: Network, folder: Path, steps: int, watch: Watcher | None = None
+) -> tuple[Student, Outcome]:
+    """Train a student of the network to `steps` from whatever checkpoint its folder holds."""
+    student = untrained(run, network)
+    validation = [page for page in run.pages(range(0)) if page.part == "validation"]
+    trainer = Trainer(student, run.config.recipe, run.targets, validation)
+    return student, trainer.run(steps, CheckpointFolder(folder), guard=run.device.training, watch=watch)
+
+
+def untrained(run: Run, network: Network) -> Student:
+    """The student as it is before its first step."""
+    seed = run.config.recipe.seed
+    return new_student(lambda: build(network), run.shapes(), seed, run.training_identity(network))
+
+
+def reason(error: BaseException) -> str:
+    """Why a network could not be measured or taught, in one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text.lower():
+        return f"out of memory: {text[:200]}"
+    if isinstance(error, DivergedError):
+        return f"diverged: {text}"
+    return text[:300] if isinstance(error, EradioError) else f"{type(error).__name__}: {text[:300]}"
+
+
+def manifest(run: Run, network: Network) -> dict[str, Any]:
+    """All it takes to do a network's training and measurement again."""
+    return {
+        "environment": environment(),
+        "training": run.training_identity(network),
+        "recipe": digest_of(run.config.recipe.identity()),
+        "data": [one.digest for one in run.data],
+        "teachers": {teacher.name: teacher.digest for teacher in run.live.teachers},
+        "target": run.config.target.digest(),
+        "seed": run.config.recipe.seed,
+    }
+
+
+def score_of(outcome: Outcome) -> Score:
+    """The validation of a rung as a record."""
+    return Score(steps=outcome.steps, loss=outcome.loss, parts=outcome.parts)
+
+
+def curve_of(outcome: Outcome) -> tuple[CurvePoint, ...]:
+    """A training curve of at most a hundred points as a record."""
+    every = max(1, len(outcome.curve) // 100)
+    points = [*outcome.curve[every - 1 :: every]]
+    return tuple(CurvePoint(step=step, loss=loss, learning_rate=rate) for step, loss, rate in points)
