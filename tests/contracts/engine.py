@@ -1,0 +1,136 @@
+"""What every engine must do. A new engine's test module subclasses `EngineContract` and gives an `engine` fixture.
+
+class TestMyEngine(EngineContract):
+    @pytest.fixture
+    def engine(self):
+        return MyEngine()
+"""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from eradio.features import Features
+from eradio.profile.agreement import agreement
+from eradio.profile.engines.base import Engine, tensors_in
+
+
+class Student(nn.Module):
+    """A convolution, a norm and an attention: [B, 3, H, W] to both kinds of features."""
+
+    def __init__(self, seed: int = 0, summary: bool = True) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.stem = nn.Conv2d(3, 16, 4, stride=4)
+            self.norm = nn.BatchNorm2d(16)
+            self.qkv = nn.Conv2d(16, 48, 1)
+        self.summary = summary
+        self.requires_grad_(False).eval()
+
+    def forward(self, pictures: Tensor) -> Features:
+        x = functional.silu(self.norm(self.stem(pictures)))
+        query, key, value = self.qkv(x).flatten(2).transpose(1, 2).chunk(3, dim=-1)
+        mixed = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(x.shape)
+        spatial = x + mixed
+        return Features(spatial.mean((2, 3)) if self.summary else None, spatial)
+
+
+class Named(nn.Module):
+    """Features by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.student = Student()
+        self.eval()
+
+    def forward(self, pictures: Tensor) -> dict[str, object]:
+        summary, spatial = self.student(pictures)
+        return {"summary": summary, "spatial": [spatial, spatial.amax(1)]}
+
+
+class EngineContract:
+    """The suite. `engine` must be overridden."""
+
+    @pytest.fixture
+    def engine(self) -> Engine:
+        raise NotImplementedError("give the engine under test")
+
+    @pytest.fixture
+    def pictures(self) -> Tensor:
+        return torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+
+    @pytest.mark.parametrize("network", [Student(), Student(summary=False), Named()], ids=["both", "spatial", "named"])
+    def test_computes_what_eager_computes(self, engine, pictures, network):
+        with torch.inference_mode():
+            wanted = tuple(tensor.numpy() for tensor in tensors_in(network(pictures)))
+        with engine.prepare(network, pictures, threads=1) as prepared:
+            outputs = prepared.outputs()
+        assert all(output.dtype == np.float32 for output in outputs)
+        agreement(outputs, wanted, engine.name)
+
+    def test_outputs_are_the_callers_own_and_do_not_change_from_call_to_call(self, engine, pictures):
+        with engine.prepare(Student(), pictures, threads=1) as prepared:
+            first = prepared.outputs()
+            kept = [output.copy() for output in first]
+            for output in first:
+                output[:] = 7
+            prepared.run()
+            second = prepared.outputs()
+        for before, after in zip(kept, second, strict=True):
+            np.testing.assert_array_equal(before, after)
+
+    def test_two_networks_at_once_do_not_disturb_each_other(self, engine, pictures):
+        with engine.prepare(Student(seed=1), pictures, threads=1) as one:
+            alone = one.outputs()
+            with engine.prepare(Student(seed=2), pictures, threads=1) as other:
+                other.run()
+                together, others = one.outputs(), other.outputs()
+            afterwards = one.outputs()
+        for before, during, after, different in zip(alone, together, afterwards, others, strict=True):
+            np.testing.assert_array_equal(before, during)
+            np.testing.assert_array_equal(before, after)
+            assert not np.array_equal(before, different)
+
+    def test_leaves_the_network_and_the_pictures_as_they_were(self, engine, pictures):
+        network, given = Student(), pictures.clone()
+        state = {name: value.clone() for name, value in network.state_dict().items()}
+        strides = {name: value.stride() for name, value in network.state_dict().items()}
+        with engine.prepare(network, pictures, threads=1) as prepared:
+            prepared.outputs()
+        assert torch.equal(given, pictures)
+        assert not any(part.training for part in network.modules())
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, state[name])
+            assert value.stride() == strides[name]
+
+    def test_leaves_torchs_threads_as_they_were(self, engine, pictures):
+        before = torch.get_num_threads()
+        with engine.prepare(Student(), pictures, threads=before + 1) as prepared:
+            prepared.run()
+            prepared.outputs()
+            assert torch.get_num_threads() == before
+        assert torch.get_num_threads() == before
+
+    def test_takes_pictures_in_any_memory_format(self, engine, pictures):
+        with engine.prepare(Student(), pictures, threads=1) as prepared:
+            plain = prepared.outputs()
+        last = pictures.contiguous(memory_format=torch.channels_last)
+        with engine.prepare(Student(), last, threads=1) as prepared:
+            agreement(prepared.outputs(), plain, engine.name)
+
+    def test_is_quiet_and_writes_nothing(self, engine, pictures, capfd, recwarn, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        with engine.prepare(Student(), pictures, threads=1) as prepared:
+            prepared.run()
+        assert capfd.readouterr() == ("", "")
+        assert [str(warning.message) for warning in recwarn] == []
+        assert list(tmp_path.iterdir()) == []
+
+    def test_may_be_closed_twice(self, engine, pictures):
+        prepared = engine.prepare(Student(), pictures, threads=1)
+        prepared.close()
+        prepared.close()

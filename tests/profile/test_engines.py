@@ -1,0 +1,62 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from eradio.errors import EradioError
+from eradio.profile.engines import engine_names, load_engine
+from tests.contracts.engine import EngineContract
+
+
+class TestEager(EngineContract):
+    @pytest.fixture
+    def engine(self):
+        return load_engine("eager")
+
+
+class TestOpenVino(EngineContract):
+    @pytest.fixture
+    def engine(self):
+        return load_engine("openvino")
+
+
+class Unknown(nn.Module):
+    def forward(self, pictures):
+        return torch.linalg.eigvals(pictures).real
+
+
+def test_every_engine_goes_by_its_name():
+    assert [load_engine(name).name for name in engine_names()] == list(engine_names())
+
+
+def test_an_unknown_engine_is_named_with_the_known_ones():
+    with pytest.raises(EradioError, match=r"no engine 'openvinno'. Choose one of eager, openvino"):
+        load_engine("openvinno")
+
+
+def test_a_missing_library_is_a_sentence_with_the_line_that_installs_it(monkeypatch):
+    monkeypatch.delitem(sys.modules, "eradio.profile.engines.openvino", raising=False)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(EradioError, match=r"'openvino' needs a library .* Run: pip install openvino"):
+        load_engine("openvino")
+
+
+def test_a_network_that_openvino_cannot_take_is_a_sentence():
+    with pytest.raises(EradioError, match=r"OpenVINO cannot convert this network: .*engine 'eager'"):
+        load_engine("openvino").prepare(Unknown().eval(), torch.rand(1, 3, 16, 16), threads=1)
+
+
+def test_loading_openvino_leaves_no_trace_in_the_home_folder(tmp_path):
+    code = "from eradio.profile.engines import load_engine; load_engine('openvino')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []

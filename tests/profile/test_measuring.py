@@ -1,0 +1,135 @@
+import os
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from eradio.errors import EradioError
+from eradio.locks import DeviceLock, try_lock
+from eradio.profile import Measurement, Protocol, Target, identity, measure, measure_module, profile_command
+from eradio.profile.randomise import randomise_constants
+from eradio.search_space import baselines
+from tests.contracts.engine import Student
+
+QUICK = Protocol(min_seconds=0.02, max_seconds=0.04, warm_up_seconds=0.02, looks=2, half_width=0.5)
+
+
+def quick(engine):
+    return Target(engine=engine, batch=2, resolution=32, protocol=QUICK)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("canary")
+
+
+@pytest.fixture(scope="module", params=["eager", "openvino"])
+def measurement(request, store):
+    return measure_module(Student(), "student", quick(request.param), canary_folder=store, lock=None)
+
+
+def test_everything_in_a_measurement_fits_together(measurement):
+    ratio, throughput = measurement.ratio, measurement.throughput
+    assert ratio.low <= ratio.value <= ratio.high
+    assert throughput == ratio.scaled(measurement.canary.images_per_second)
+    assert measurement.verdict == ("settled" if ratio.half_width() <= QUICK.half_width else "unsettled")
+    assert measurement.latency_ms == measurement.times.median
+    for times in (measurement.times, measurement.canary_times):
+        assert 0 < times.fastest <= times.quarter <= times.median <= times.three_quarters <= times.slowest
+    assert measurement.calls >= 8
+    assert measurement.identity == identity("student", measurement.target)
+    assert measurement.agreement.cosine == pytest.approx(1.0, abs=1e-6)
+    assert (measurement.parameters, measurement.activations) == (1632, 64 * (16 + 48 + 16))
+
+
+def test_a_measurement_survives_json(measurement):
+    assert Measurement.model_validate_json(measurement.canonical()) == measurement
+
+
+def test_identity_changes_with_network_and_target_only():
+    assert identity("a", Target()) == identity("a", Target(batch=8))
+    others = {identity("b", Target()), identity("a", Target(batch=4)), identity("a", Target(engine="eager"))}
+    assert len(others | {identity("a", Target())}) == 4
+
+
+def test_a_described_network_is_measured_under_its_digest(store):
+    network = baselines("tiny")[0].network
+    found = measure(network, quick("eager"), canary_folder=store, lock=None)
+    assert found.network == network.digest()
+    assert found.identity == identity(network.digest(), quick("eager"))
+
+
+def test_a_network_is_measured_by_name(store):
+    found = profile_command("timm/resnet10t", quick("eager"), canary_folder=store)
+    assert found.parameters > 4_000_000
+
+
+def test_an_unknown_name_is_a_sentence(store):
+    with pytest.raises(EradioError, match="resnet10tt"):
+        profile_command("timm/resnet10tt", quick("eager"), canary_folder=store)
+
+
+class Watcher(nn.Module):
+    """Remembers, at each call, whether the device was free for others."""
+
+    free: ClassVar[list[bool]] = []
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.scale = path, nn.Parameter(torch.ones(3))
+
+    def forward(self, pictures):
+        handle = try_lock(self.path)
+        self.free.append(handle is not None)
+        if handle is not None:
+            os.close(handle)
+        return pictures * self.scale[:, None, None]
+
+
+def test_calls_are_timed_alone_on_the_device_and_prepared_outside_the_lock(store, tmp_path):
+    Watcher.free.clear()
+    lock = DeviceLock(tmp_path, "cpu")
+    found = measure_module(Watcher(tmp_path / "cpu.lock"), "w", quick("eager"), canary_folder=store, lock=lock)
+    assert Watcher.free[0]
+    assert not any(Watcher.free[-found.calls :])
+    held = try_lock(tmp_path / "cpu.lock")
+    assert held is not None
+
+
+def test_the_callers_network_stays_as_it_was(store):
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).train()
+    state = {name: value.clone() for name, value in module.state_dict().items()}
+    measure_module(module, "m", quick("eager"), canary_folder=store, lock=None)
+    assert module.training
+    assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items())
+
+
+class Endless(nn.Module):
+    def forward(self, pictures):
+        return pictures / 0
+
+
+def test_a_network_without_finite_outputs_is_a_sentence(store):
+    with pytest.raises(EradioError, match="not finite"):
+        measure_module(Endless(), "e", quick("eager"), canary_folder=store, lock=None)
+
+
+def test_a_branch_behind_a_gain_of_zero_is_not_folded_away(store):
+    block = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+    nn.init.zeros_(block[1].weight)
+    randomise_constants(block.eval())
+    outputs = block(torch.rand(1, 3, 8, 8))
+    assert bool((outputs.std((2, 3)) > 0).all())
+
+
+def test_only_constant_parameters_are_disturbed_and_always_alike():
+    first, second = nn.LayerNorm(8), nn.LayerNorm(8)
+    varied = nn.Linear(8, 8, bias=False)
+    before = varied.weight.clone()
+    for module in (first, second, varied):
+        randomise_constants(module.requires_grad_(False))
+    assert torch.equal(varied.weight, before)
+    assert torch.equal(first.weight, second.weight)
+    assert len(set(first.weight.tolist())) == 8
+    assert bool(((first.weight - 1).abs() < 0.6).all())
