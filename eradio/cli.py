@@ -3,92 +3,80 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
 
 import click
-import typer
 from rich.console import Console
 
 from eradio.errors import EradioError
 from eradio.files import disk_error
 
-app = typer.Typer(
-    help="Search for the most hardware-efficient student of CLIP, DINOv2 and SAM at once.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-teachers_app = typer.Typer(
-    help="The shipped teachers: list them, or train them anew.", no_args_is_help=True, rich_markup_mode=None
-)
-app.add_typer(teachers_app, name="teachers")
-
-Out = Annotated[Path | None, typer.Option("--out", help="Run folder (default: runs/NAME).")]
+_FILE = click.Path(path_type=Path)
 
 
-@app.command(epilog="Example: eradio search --data ~/pictures --trials 8")
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="eradio")
+def cli() -> None:
+    """Search for the most hardware-efficient student of CLIP, DINOv2 and SAM at once."""
+
+
+@cli.command(epilog="Example: eradio search --data ~/pictures --trials 8")
+@click.option("--config", type=_FILE, help="A study as YAML (default: the embedded study).")
+@click.option("--data", type=_FILE, help="A folder of your own pictures to distil on.")
+@click.option("--trials", type=int, help="Distinct candidates to complete.")
+@click.option("--out", type=_FILE, help="Run folder (default: runs/NAME).")
+@click.option("--workers", type=int, help="Worker processes (default: one a core).")
 def search(
-    config: Annotated[Path | None, typer.Option(help="A study as YAML (default: the embedded study).")] = None,
-    data: Annotated[Path | None, typer.Option(help="A folder of your own pictures to distil on.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Distinct candidates to complete.")] = None,
-    out: Out = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes (default: one a core).")] = None,
+    config: Path | None, data: Path | None, trials: int | None, out: Path | None, workers: int | None
 ) -> None:
-    """Search: run a study, or continue it, and report its Pareto front."""
-    from eradio.analysis import front_table, outcome_sentence, write_report
+    """Run a study, or continue it, and report its Pareto front."""
     from eradio.study.config import DEFAULT, read_config
     from eradio.study.search import search as run_search
 
-    console = Console()
     study = read_config(config or DEFAULT, data=data, trials=trials)
-    folder = out or Path("runs") / study.name
     count = len(os.sched_getaffinity(0)) if workers is None else workers
     if count < 1:
         raise EradioError(f"--workers must be at least 1, not {count}.")
-    records = run_search(folder, study, count, console)
-    page = write_report(records, folder / "report")
-    console.print(front_table(records))
-    console.print(outcome_sentence(records), markup=False)
-    console.print(f"Report: {page}", markup=False, soft_wrap=True)
+    folder = out or Path("runs") / study.name
+    run_search(folder, study, count, Console())
+    _report(folder, folder / "report")
 
 
-@app.command(epilog="Example: eradio report runs/default")
-def report(
-    run: Annotated[Path, typer.Argument(help="The run folder of a search, finished or not.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write (default: RUN/report).")] = None,
-) -> None:
-    """Report: write a study's HTML page, figures and tables."""
-    from eradio.analysis import front_table, write_report
-    from eradio.study.search import read_study
-
-    records = read_study(run)
-    page = write_report(records, out or run / "report")
-    console = Console()
-    console.print(front_table(records))
-    console.print(f"Report: {page}", markup=False, soft_wrap=True)
+@cli.command(epilog="Example: eradio report runs/default")
+@click.argument("run", type=_FILE)
+@click.option("--out", type=_FILE, help="Where to write (default: RUN/report).")
+def report(run: Path, out: Path | None) -> None:
+    """Write the HTML page, figures and tables of a search, finished or not."""
+    _report(run, out or run / "report")
 
 
-@app.command(epilog="Example: eradio profile e_radio_b --resolution 224 --batch 1")
-def profile(
-    network: Annotated[str, typer.Argument(help="An architecture file, an E-RADIO name, or timm/NAME.")],
-    engine: Annotated[str, typer.Option(help="openvino or eager.")] = "openvino",
-    batch: Annotated[int, typer.Option(help="Pictures a call.")] = 8,
-    resolution: Annotated[int, typer.Option(help="Side of the pictures, in pixels.")] = 64,
-    json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
-) -> None:
-    """Profile: measure one network's throughput with its uncertainty, and what it costs."""
-    from eradio.profile import Target, as_json, profile_command, table
+@cli.command(epilog="Example: eradio profile e_radio_b --resolution 224 --batch 1")
+@click.argument("network")
+@click.option("--engine", default="openvino", show_default=True, help="openvino or eager.")
+@click.option("--batch", default=8, show_default=True, help="Pictures a call.")
+@click.option("--resolution", default=64, show_default=True, help="Side of the pictures, in pixels.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+def profile(network: str, engine: str, batch: int, resolution: int, as_json: bool) -> None:
+    """Measure a network's throughput with its uncertainty, and what it costs.
+
+    NETWORK is an architecture file, an E-RADIO name, or timm/NAME.
+    """
+    from eradio.profile import Target, profile_command, table
+    from eradio.profile import as_json as to_json
 
     target = Target.parse({"engine": engine, "batch": batch, "resolution": resolution}, "The command line")
     measurements = {network: profile_command(network, target)}
-    if json:
-        typer.echo(as_json(measurements))
+    if as_json:
+        click.echo(to_json(measurements))
     else:
         Console().print(table(measurements))
 
 
-@teachers_app.command("list", epilog="Example: eradio teachers list")
+@cli.group()
+def teachers() -> None:
+    """The shipped teachers: list them, or train them anew."""
+
+
+@teachers.command("list", epilog="Example: eradio teachers list")
 def teachers_list() -> None:
     """List the shipped teachers with their held-out scores."""
     from eradio.pretrain import cards_table
@@ -96,14 +84,13 @@ def teachers_list() -> None:
     Console().print(cards_table())
 
 
-@teachers_app.command("train", epilog="Example: eradio teachers train clip --minutes 3 --out my-teachers")
-def teachers_train(
-    kind: Annotated[str, typer.Argument(help="clip, dino or sam.")],
-    minutes: Annotated[float, typer.Option(help="Training time; an interrupted training goes on.")] = 45.0,
-    out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, weights and card.")] = Path("teachers"),
-    seed: Annotated[int, typer.Option(help="Seed of weights and data order.")] = 0,
-) -> None:
-    """Train one of the small teachers on the embedded scenes."""
+@teachers.command("train", epilog="Example: eradio teachers train clip --minutes 3 --out my-teachers")
+@click.argument("kind")
+@click.option("--minutes", default=45.0, show_default=True, help="Training time; an interrupted training goes on.")
+@click.option("--out", type=_FILE, default=Path("teachers"), show_default=True, help="Folder for weights and card.")
+@click.option("--seed", default=0, show_default=True, help="Seed of weights and data order.")
+def teachers_train(kind: str, minutes: float, out: Path, seed: int) -> None:
+    """Train one of the small teachers (KIND: clip, dino or sam) on the embedded scenes."""
     from eradio.pretrain import train
 
     train(kind, out / kind, minutes=minutes, seed=seed)
@@ -117,18 +104,31 @@ def main() -> None:
 def run_command(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     try:
-        result: Any = app(args=arguments, prog_name="eradio", standalone_mode=False)
-        return int(result or 0)
+        status = cli.main(args=arguments, prog_name="eradio", standalone_mode=False)
     except EradioError as error:
         return _complain(str(error), 1)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "")
+        return 2
     except click.ClickException as error:
         return _complain(error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):
         return _complain("Stopped. Run the same command again to go on.", 130)
     except OSError as error:
-        if error.filename is None and error.errno is None:
-            raise
         return _complain(str(disk_error(error, Path(error.filename or "."))), 1)
+    return status if isinstance(status, int) else 0
+
+
+def _report(run: Path, out: Path) -> None:
+    from eradio.analysis import front_table, outcome_sentence, write_report
+    from eradio.study.search import read_study
+
+    records = read_study(run)
+    page = write_report(records, out)
+    console = Console()
+    console.print(front_table(records))
+    console.print(outcome_sentence(records), markup=False)
+    console.print(f"Report: {page}", markup=False, soft_wrap=True)
 
 
 def _complain(text: str, status: int) -> int:

@@ -1,6 +1,5 @@
 """An exact cache of teacher targets: one file for each page of the schedule, under a digest of all it depends on."""
 
-import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 import PIL
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from eradio.description import digest_of
@@ -17,7 +16,7 @@ from eradio.distill.data import Dataset
 from eradio.distill.recipe import Recipe
 from eradio.distill.targets import Batch, LiveTargets, Page
 from eradio.features import Features
-from eradio.files import disk_error, write_atomically
+from eradio.files import write_atomically
 from eradio.locks import locked, try_lock
 
 
@@ -104,19 +103,8 @@ def _flat(batch: Batch) -> dict[str, Tensor]:
 
 def _write(path: Path, batch: Batch) -> None:
     names = {"teachers": "\n".join(batch.targets), "unreadable": "\n".join(batch.unreadable)}
-
-    def save(temporary: Path) -> None:
-        try:
-            save_file(_flat(batch), temporary, metadata=names)
-        except SafetensorError as error:
-            raise disk_error(_as_os_error(error), path) from error
-
-    write_atomically(path, save)
-
-
-def _as_os_error(error: SafetensorError) -> OSError:
-    # safetensors wraps the operating system's refusal in its own error and keeps only the text of it.
-    return OSError(errno.ENOSPC if "No space left" in str(error) else errno.EIO, str(error))
+    content = save(_flat(batch), metadata=names)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def _read(path: Path) -> Batch | None:

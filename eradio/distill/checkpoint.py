@@ -1,17 +1,17 @@
 """Checkpoints of one training run: the last one of each rung, and the trunk that longer rungs continue."""
 
-import errno
+import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from eradio.errors import EradioError
-from eradio.files import disk_error, write_atomically
+from eradio.files import write_atomically
 
 _SECONDS_BETWEEN = 5.0
 
@@ -70,20 +70,15 @@ class CheckpointFolder:
     def export(self, student: dict[str, Tensor], path: Path) -> None:
         """Write weights alone, as safetensors."""
         weights = {name: tensor.contiguous() for name, tensor in student.items()}
-        write_atomically(path, lambda temporary: save_file(weights, temporary))
+        content = save(weights)
+        write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def _write(path: Path, checkpoint: Checkpoint) -> None:
-    def save(temporary: Path) -> None:
-        try:
-            torch.save(vars(checkpoint), temporary)
-        except RuntimeError as error:
-            # torch's archive writer turns a full disk into a RuntimeError without a number.
-            raise disk_error(
-                OSError(errno.ENOSPC if "PytorchStreamWriter" in str(error) else errno.EIO, str(error)), path
-            ) from error
-
-    write_atomically(path, save)
+    # Through memory, since torch's own file writer hides the operating system's reason for a refusal.
+    content = io.BytesIO()
+    torch.save(vars(checkpoint), content)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
 
 
 def _read(path: Path) -> Checkpoint:

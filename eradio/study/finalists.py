@@ -14,10 +14,9 @@ from eradio.files import read_json, write_json
 from eradio.front import front
 from eradio.locks import locked, try_lock
 from eradio.search_space import parse_network
-from eradio.study.downstream import compare
 from eradio.study.ledger import RECORD, read_records
 from eradio.study.objective import curve_of, manifest, reason, score_of, teach, untrained
-from eradio.study.records import FinalistRecord, Role, TrialRecord
+from eradio.study.records import Comparison, FinalistRecord, Role, TrialRecord
 from eradio.study.run import Run
 
 Show = Callable[[str, Path | None, int, int], None]
@@ -119,8 +118,10 @@ def _finish(run: Run, finalist: Finalist, show: Show) -> FinalistRecord:
     except (DivergedError, MemoryError, RuntimeError) as error:
         return FinalistRecord(**known, score=trial.score, curve=trial.curve, reason=reason(error))
     CheckpointFolder(folder).export(student.state_dict(), finalist.folder(run) / "student.safetensors")
-    with run.device.training():
-        comparisons = compare(run, student, untrained(run, network))
+    comparisons: tuple[Comparison, ...] = ()
+    if run.bench is not None:
+        with run.device.training():
+            comparisons = run.bench.compare(student, untrained(run, network))
     return FinalistRecord(**known, score=score_of(outcome), curve=curve_of(outcome), comparisons=comparisons)
 
 

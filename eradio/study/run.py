@@ -9,13 +9,14 @@ from optuna.study import Study
 from eradio.distill.cache import CachedTargets, cache_identity
 from eradio.distill.data import Dataset, open_data
 from eradio.distill.heads import TeacherShape
-from eradio.distill.recipe import training_identity
+from eradio.distill.recipe import ScenesData, training_identity
 from eradio.distill.targets import LiveTargets, Page, Targets, pages
 from eradio.errors import EradioError
 from eradio.files import read_json, write_json
 from eradio.locks import DeviceLock, default_lock_folder
 from eradio.search_space import Network, SearchSpace, baselines
 from eradio.study.config import StudyConfig, changed_keys
+from eradio.study.downstream import Bench
 from eradio.study.ledger import Ledger
 from eradio.study.storage import open_studies
 
@@ -73,6 +74,11 @@ class Run:
     def device(self) -> DeviceLock:
         """The lock between this host's training steps and measurements."""
         return DeviceLock(default_lock_folder(), "cpu")
+
+    @cached_property
+    def bench(self) -> Bench | None:
+        """Labelled test pictures, where the study is of the embedded world."""
+        return Bench(self.live.teachers) if isinstance(self.config.recipe.data, ScenesData) else None
 
     def shapes(self) -> tuple[TeacherShape, ...]:
         """The teachers' names and widths, for the heads."""

@@ -1,9 +1,11 @@
 """The Optuna side of a study: its storage, its samplers, and the names under which it is found."""
 
 import sqlite3
+import warnings
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study, StudyDirection
 from sqlalchemy.exc import OperationalError
@@ -53,10 +55,15 @@ def sampler(kind: str, seed: int) -> BaseSampler:
         return RandomSampler(seed=seed)
     if kind == "nsga2":
         return NSGAIISampler(seed=seed)
-    return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=8)
+    with warnings.catch_warnings():
+        # `group` models the conditional parts of a space jointly; Optuna calls it experimental at every use.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=8)
 
 
 def _study(storage: optuna.storages.RDBStorage, name: str) -> Study:
     study = optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS, load_if_exists=True)
-    study.set_metric_names(list(OBJECTIVES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names(list(OBJECTIVES))
     return study

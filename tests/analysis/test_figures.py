@@ -44,7 +44,7 @@ def test_the_chart_is_a_png_and_an_svg_with_its_text_as_text():
 
 
 def test_the_same_records_give_the_same_bytes():
-    run = whole()
+    run = study([trial(0, 500, 0.3), trial(1, 800, 0.4), baseline(0, "vit", 700, 0.5)])
     assert drawn(lambda: pareto(run), "svg") == drawn(lambda: pareto(run), "svg")
     assert drawn(lambda: curves(run), "svg") == drawn(lambda: curves(run), "svg")
 
@@ -98,7 +98,7 @@ def test_a_network_that_learned_nothing_does_not_flatten_the_fronts():
         study([trial(0, curve=())]),
         study([baseline(0, "vit", 900, 0.4)]),
         study([trial(0, 1000, 0.0), trial(1, 1000, 0.0)]),
-        study([trial(i, 1000, 0.5) for i in range(40)]),
+        study([trial(i, 1000, 0.5) for i in range(12)]),
     ],
 )
 def test_a_study_with_little_in_it_is_drawn(run):
@@ -106,15 +106,17 @@ def test_a_study_with_little_in_it_is_drawn(run):
     assert drawn(lambda: curves(run), "svg").endswith(b"</svg>\n")
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_any_name_can_be_drawn(name):
-    odd = baseline(0, "vit", 900, 0.4).model_copy(update={"name": name, "network": {"name": name}})
-    run = study([trial(0), odd], [finalist(odd)])
-    for figure in (pareto, curves):
-        text = drawn(lambda figure=figure: figure(run), "svg").decode()
-        ElementTree.fromstring(text)
-        assert "<script" not in text
-        assert "x" * 50 not in text
+@pytest.mark.parametrize("figure", [pareto, curves])
+def test_any_name_can_be_drawn(figure):
+    odd = [
+        baseline(i, "vit", 900 + 300 * i, 0.4 + 0.1 * i).model_copy(update={"name": name, "network": {"name": name}})
+        for i, name in enumerate(ODD)
+    ]
+    run = study([trial(0), *odd], [finalist(one) for one in odd])
+    text = drawn(lambda: figure(run), "svg").decode()
+    shown = ["".join(node.itertext()) for node in ElementTree.fromstring(text).iter(f"{SVG}text")]
+    assert {"$\\frac{$", "%s {0}", "a b [31m", "xxxxxxxxxxxxxxxxxxxxx…"} <= set(shown)
+    assert "<script" not in text
 
 
 def test_families_are_read_off_the_blocks_and_the_timm_names():

@@ -147,8 +147,10 @@ def test_a_study_with_little_in_it_has_a_page_with_a_sentence(tmp_path, run, sen
 
 
 def test_an_earlier_report_is_replaced(tmp_path):
-    write_report(study([trial(0)]), tmp_path)
-    assert "11 candidates" in page(study([trial(i) for i in range(11)]), tmp_path).text
+    for name in FILES:
+        (tmp_path / name).write_text("old")
+    assert "1 candidate " in page(study([trial(0)]), tmp_path).text
+    assert not any((tmp_path / name).read_bytes() == b"old" for name in FILES)
 
 
 def test_a_file_that_cannot_be_replaced_is_a_sentence(tmp_path):

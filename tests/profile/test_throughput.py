@@ -12,16 +12,20 @@ from eradio.profile.throughput import compare, warm_up
 class Machine:
     """A clock that only calls move, on a machine that drifts, throttles and is interrupted."""
 
-    def __init__(self, seed=0, *, noise=0.0, drift=0.0, spikes=0.0, throttles=0, slow_start=0):
+    def __init__(self, seed=0, *, noise=0.0, drift=0.0, spikes=0.0, throttles=0, slow_start=0, neighbours=0.0):
         self._random = np.random.default_rng(seed)
         self._noise, self._drift, self._spikes, self._slow = noise, drift, spikes, slow_start
         self._phase = self._random.uniform(0, 2 * math.pi)
         self._steps = self._random.uniform(0, 2.5, throttles)
-        self.now = 0.0
+        self._neighbours = neighbours
+        self.now = self.taken_by_others = 0.0
         self.calls = 0
 
     def clock(self):
         return self.now
+
+    def stopwatch(self):
+        return self.now - self.taken_by_others
 
     def network(self, seconds):
         def call():
@@ -31,12 +35,20 @@ class Machine:
             slowness *= math.exp(self._noise * self._random.standard_normal())
             slowness *= 10 if self.calls <= self._slow else 1
             interrupted = self._random.random() < self._spikes
-            self.now += seconds * slowness + (self._random.exponential(0.01) if interrupted else 0)
+            turn = self._neighbours * self._random.random()
+            self.taken_by_others += turn
+            self.now += seconds * slowness + turn + (self._random.exponential(0.01) if interrupted else 0)
 
         return call
 
     def compare(self, candidate, canary, protocol=None):
-        return compare(self.network(candidate), self.network(canary), protocol or Protocol(), self.clock)
+        return compare(
+            self.network(candidate),
+            self.network(canary),
+            protocol or Protocol(),
+            clock=self.clock,
+            stopwatch=self.stopwatch,
+        )
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
@@ -81,6 +93,13 @@ def test_a_middling_machine_settles_at_one_of_the_looks_in_between():
     assert any(look <= reading.seconds < look + 0.05 for look in protocol.look_times()[1:-1])
 
 
+def test_bounds_are_in_elapsed_time_and_calls_in_the_stopwatchs():
+    reading = Machine(neighbours=0.02).compare(0.004, 0.002)
+    assert reading.ratio.value == pytest.approx(0.5)
+    assert reading.seconds == pytest.approx(Protocol().min_seconds, abs=0.05)
+    assert reading.pairs.candidate.sum() + reading.pairs.canary.sum() < reading.seconds / 2
+
+
 def test_slow_first_calls_do_not_count():
     reading = Machine(slow_start=12).compare(0.004, 0.002)
     assert max(reading.pairs.candidate) == pytest.approx(0.004)
@@ -88,13 +107,14 @@ def test_slow_first_calls_do_not_count():
 
 def test_a_warm_up_that_never_ends_is_bounded():
     machine = Machine(noise=1.0)
-    warm_up(machine.network(0.01), machine.network(0.01), 0.5, machine.clock)
+    network = machine.network(0.01)
+    warm_up(network, network, 0.5, clock=machine.clock, stopwatch=machine.stopwatch)
     assert machine.now < 1.0
 
 
 def test_a_slow_network_still_gets_enough_calls_for_an_interval():
     reading = Machine(noise=0.01).compare(2.0, 0.002)
-    assert len(reading.pairs.candidate) == 8
+    assert len(reading.pairs.candidate) == 16
 
 
 @given(candidate=st.floats(1e-4, 1.0), canary=st.floats(1e-4, 1.0))
@@ -113,7 +133,8 @@ def test_calls_alternate_and_nothing_else_is_timed():
         lambda: (order.append("candidate"), first()),
         lambda: (order.append("canary"), second()),
         Protocol(),
-        machine.clock,
+        clock=machine.clock,
+        stopwatch=machine.stopwatch,
     )
     assert order == ["candidate", "canary"] * (len(order) // 2)
     np.testing.assert_allclose(reading.pairs.canary, 0.02)

@@ -1,3 +1,5 @@
+import shutil
+
 import open_clip
 import pytest
 import timm
@@ -6,7 +8,7 @@ from safetensors.torch import save_file
 from segment_anything import sam_model_registry
 
 from eradio.distill.teachers import TeacherSpec, load_teacher, shipped
-from eradio.distill.teachers.files import WEIGHTS, read_weights
+from eradio.distill.teachers.files import WEIGHTS, read_config, read_weights, write_config, write_weights
 from eradio.errors import EradioError
 from eradio.files import read_json
 from eradio.pretrain.card import CARD
@@ -42,20 +44,24 @@ def test_every_weight_is_loaded(kind, folders):
 
 @pytest.mark.parametrize("kind", ["clip", "dino", "sam"])
 def test_digest_follows_weights_and_configuration(kind, folders, tmp_path):
-    import shutil
-
     other = tmp_path / kind
     shutil.copytree(folders[kind], other)
     assert load_teacher(spec_of(kind, other)).digest == load_teacher(spec_of(kind, folders[kind])).digest
-    stored = {name: value.half() if value.is_floating_point() else value for name, value in read_weights(other / WEIGHTS).items()}
+    stored = read_weights(other / WEIGHTS)
     name = max(stored, key=lambda key: stored[key].numel())
-    save_file({**stored, name: stored[name] + 1}, other / WEIGHTS)
-    assert load_teacher(spec_of(kind, other)).digest != load_teacher(spec_of(kind, folders[kind])).digest
+    write_weights(other, {**stored, name: stored[name] + 1})
+    changed = load_teacher(spec_of(kind, other)).digest
+    assert changed != load_teacher(spec_of(kind, folders[kind])).digest
+    if kind == "clip":
+        config = read_config(other, kind)
+        config["preprocess_cfg"]["mean"] = [0.5, 0.5, 0.5]
+        write_config(other, kind, config)
+        assert load_teacher(spec_of(kind, other)).digest != changed
 
 
 def test_open_clip_opens_the_shipped_folder_itself():
     folder = shipped()[0].path()
-    clip, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    clip, *_ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     teacher = load_teacher(shipped()[0])
     pictures = torch.rand(2, 3, teacher.resolution, teacher.resolution)
     mean, std = torch.tensor(clip.visual.image_mean), torch.tensor(clip.visual.image_std)
