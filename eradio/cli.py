@@ -120,14 +120,17 @@ def run_command(arguments: list[str]) -> int:
 
 
 def _report(run: Path, out: Path) -> None:
-    from eradio.analysis import front_table, outcome_sentence, write_report
+    from eradio.analysis.outcome import outcome, verdicts
+    from eradio.analysis.report import write_report
+    from eradio.analysis.tables import front_table
     from eradio.study.search import read_study
 
     records = read_study(run)
     page = write_report(records, out)
     console = Console()
     console.print(front_table(records))
-    console.print(outcome_sentence(records), markup=False)
+    for sentence in [*outcome(records), *verdicts(records)]:
+        console.print(sentence, markup=False, highlight=False)
     console.print(f"Report: {page}", markup=False, soft_wrap=True)
 
 

@@ -63,6 +63,8 @@ def scored(loss, steps=1500):
 
 
 def learned(loss, steps=1500, seed=0):
+    if not np.isfinite(loss):
+        return ()
     random = np.random.default_rng(seed)
     at = np.linspace(25, steps, 60).astype(int)
     values = loss + (1.3 - loss) * np.exp(-6 * at / steps) + random.normal(0, 0.012, len(at))

@@ -18,7 +18,7 @@ from tests.analysis.made_up import baseline, failed, finalist, measured, study, 
 
 SVG = "{http://www.w3.org/2000/svg}"
 ODD = [
-    "$\\frac{",
+    "$\\frac{$",
     "<script>alert(1)</script>",
     "x" * 500,
     "a\x00b\x1b[31m",

@@ -1,0 +1,130 @@
+"""Dominance, fronts and hypervolume of measured points. Every objective is minimised: negate a throughput."""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.intp]
+
+
+def dominates(a: ArrayLike, b: ArrayLike) -> bool:
+    """Whether `a` is nowhere worse than `b` and somewhere better (Pareto dominance).
+
+    Args:
+        a: [m] objectives.
+        b: [m] objectives.
+    """
+    first, second = _points(np.asarray(a)[None]), _points(np.asarray(b)[None])
+    return bool((first <= second).all() and (first < second).any())
+
+
+def front(points: ArrayLike) -> Indices:
+    """Indices of the points that no other dominates, ordered by the first objective; equal points all stay.
+
+    Args:
+        points: [n, m] objectives.
+
+    Returns:
+        [k] indices into `points`.
+    """
+    values = _points(points)
+    kept = np.flatnonzero(~_dominated(values))
+    return kept[np.lexsort(values[kept].T[::-1])]
+
+
+def ranks(points: ArrayLike) -> NDArray[np.int64]:
+    """Rank by non-dominated sorting: 0 on the front, 1 on the front of the rest, and so on.
+
+    Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II" (2002), section III-A.
+
+    Args:
+        points: [n, m] objectives.
+
+    Returns:
+        [n] ranks.
+    """
+    values = _points(points)
+    result = np.zeros(len(values), dtype=np.int64)
+    left = np.arange(len(values))
+    while len(left):
+        dominated = _dominated(values[left])
+        left = left[dominated]
+        result[left] += 1
+    return result
+
+
+def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
+    """Area that the points dominate up to the reference point, exactly, for two objectives.
+
+    Zitzler and Thiele, "Multiobjective evolutionary algorithms: a comparative case study" (1999). A point
+    that is not better than the reference in both objectives adds nothing.
+
+    Args:
+        points: [n, 2] objectives.
+        reference: [2] the worst corner.
+
+    Raises:
+        ValueError: there are not exactly two objectives, or the reference is not finite.
+    """
+    values, corner = _plane(points, reference)
+    inside = values[(values < corner).all(axis=1)]
+    edge = inside[front(inside)]
+    # From left to right, each point adds the rectangle between its own height and its left neighbour's.
+    ceilings = np.concatenate([corner[1:], edge[:-1, 1]])
+    return float(((corner[0] - edge[:, 0]) * (ceilings - edge[:, 1])).sum())
+
+
+def contributions(points: ArrayLike, reference: ArrayLike) -> Floats:
+    """What the hypervolume loses when one point is taken away, for each point, for two objectives.
+
+    A dominated point, and each of several equal points, contributes nothing.
+
+    Args:
+        points: [n, 2] objectives.
+        reference: [2] the worst corner.
+
+    Returns:
+        [n] areas, none negative.
+
+    Raises:
+        ValueError: there are not exactly two objectives, or the reference is not finite.
+    """
+    values, corner = _plane(points, reference)
+    result = np.zeros(len(values))
+    whole = hypervolume(values, corner)
+    for index in front(values):
+        result[index] = max(0.0, whole - hypervolume(np.delete(values, index, axis=0), corner))
+    return result
+
+
+def _points(points: ArrayLike) -> Floats:
+    values = np.asarray(points, dtype=np.float64)
+    if values.size == 0:
+        return values.reshape(0, values.shape[1] if values.ndim == 2 else 2)
+    if values.ndim != 2:
+        raise ValueError(f"points must be [n, m]; their shape is {list(values.shape)}")
+    if np.isnan(values).any():
+        raise ValueError("a point has an objective that is not a number, which nothing can be compared with")
+    return values
+
+
+def _plane(points: ArrayLike, reference: ArrayLike) -> tuple[Floats, Floats]:
+    values = _points(points)
+    corner = np.asarray(reference, dtype=np.float64)
+    if values.shape[1] != 2 or corner.shape != (2,):
+        raise ValueError(
+            f"hypervolume is for two objectives; points have {values.shape[1]}, the reference {corner.size}"
+        )
+    if not np.isfinite(corner).all():
+        raise ValueError("the reference point must be finite")
+    return values, corner
+
+
+def _dominated(values: Floats) -> NDArray[np.bool_]:
+    """[n] whether some other point dominates this one."""
+    result = np.zeros(len(values), dtype=np.bool_)
+    for index, value in enumerate(values):
+        result[index] = ((values <= value).all(axis=1) & (values < value).any(axis=1)).any()
+    return result
