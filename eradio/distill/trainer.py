@@ -158,12 +158,20 @@ class Trainer:
 
 
 def new_student(
-    build: Callable[[], nn.Module], teachers: tuple[TeacherShape, ...], seed: int, identity: str
+    build: Callable[[int], nn.Module], teachers: tuple[TeacherShape, ...], seed: int, identity: str
 ) -> Student:
-    """A student whose first weights are a function of the recipe's seed and its training identity alone."""
+    """A student whose first weights are a function of the recipe's seed and its training identity alone.
+
+    Args:
+        build: makes the backbone from a seed.
+        teachers: what the heads must know of the teachers.
+        seed: of the recipe.
+        identity: hexadecimal digest of the training.
+    """
+    own = (int(identity, 16) ^ seed) % 2**63
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed((int(identity, 16) ^ seed) % 2**63)
-        return Student(build(), teachers)
+        torch.manual_seed(own)
+        return Student(build(own), teachers)
 
 
 def _groups(student: Student, weight_decay: float) -> list[dict[str, object]]:

@@ -72,7 +72,8 @@ class Display:
     def _say(self, key: tuple[str, str, int], line: str, facts: str) -> None:
         if key not in self._seen:
             self._seen.add(key)
-            self._console.print(line if self._console.is_terminal else f"{line} [{facts}]", markup=False)
+            text = line if self._console.is_terminal else f"{line} ({facts})"
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _left(self, done: int) -> str:
         """Time left, from the rate at which networks of this session ended."""
@@ -88,7 +89,7 @@ def summary(snapshot: Snapshot) -> str:
     points = [
         (trial.score.loss, -trial.measurement.throughput.value)
         for trial in snapshot.trials
-        if trial.role == "candidate" and trial.score and trial.measurement
+        if trial.role == "candidate" and trial.duplicate_of is None and trial.score and trial.measurement
     ]
     if not points:
         return "no candidate yet"

@@ -90,7 +90,7 @@ def teach(
 def untrained(run: Run, network: Network) -> Student:
     """The student as it is before its first step."""
     seed = run.config.recipe.seed
-    return new_student(lambda: build(network), run.shapes(), seed, run.training_identity(network))
+    return new_student(lambda own: build(network, own), run.shapes(), seed, run.training_identity(network))
 
 
 def reason(error: BaseException) -> str:

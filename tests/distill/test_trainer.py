@@ -57,7 +57,7 @@ class StopError(Exception):
 
 
 def _student() -> Student:
-    return new_student(Backbone, TEACHERS, RECIPE.seed, "abc")
+    return new_student(lambda seed: Backbone(), TEACHERS, RECIPE.seed, "abc")
 
 
 def _trainer(student: Student, noise: Noise | None = None) -> Trainer:
@@ -74,7 +74,7 @@ def test_first_weights_follow_from_seed_and_identity() -> None:
     first = _student()
     torch.manual_seed(6)
     assert _equal(first, _student())
-    assert not _equal(first, new_student(Backbone, TEACHERS, RECIPE.seed, "abd"))
+    assert not _equal(first, new_student(lambda seed: Backbone(), TEACHERS, RECIPE.seed, "abd"))
 
 
 @pytest.mark.parametrize("stop", [1, 7, 15, 16, 19])

@@ -25,7 +25,7 @@ def test_a_transformer_answers_with_its_class_token():
 
 
 def test_a_transformer_without_a_class_token_answers_with_the_mean():
-    _, result = features("vit_tiny_patch16_224", **VIT, class_token=False)
+    _, result = features("vit_tiny_patch16_224", **VIT, class_token=False, global_pool="avg")
     torch.testing.assert_close(result.summary, result.spatial.mean(dim=(2, 3)))
 
 

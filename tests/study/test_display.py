@@ -1,0 +1,45 @@
+"""Progress as a user sees it."""
+
+import io
+
+from rich.console import Console
+
+from eradio.study.display import Display, Snapshot, summary
+from tests.analysis import made_up
+
+TRIALS = (made_up.trial(0, 1000, 0.6), made_up.trial(1, 500, 0.5), made_up.trial(2, 400, 0.7))
+
+
+def test_summary_gives_the_best_loss_and_the_front_s_size() -> None:
+    assert summary(Snapshot(TRIALS, (), ())) == "best loss 0.5000, front 2"
+    assert summary(Snapshot((), (), ())) == "no candidate yet"
+
+
+def test_every_event_is_said_once() -> None:
+    text = io.StringIO()
+    workers = ({"job": "trial 3", "folder": None, "step": 5, "steps": 10},)
+    with Display(Console(file=text, width=200), total=5) as display:
+        display.update(Snapshot(TRIALS[:1], (), workers))
+        failed = made_up.failed(3, reason="diverged: [/red] the loss was nan")
+        twin = made_up.trial(4, duplicate_of=0)
+        snapshot = Snapshot((*TRIALS, failed, twin), (made_up.finalist(TRIALS[1]),), workers)
+        display.update(snapshot)
+        display.update(snapshot)
+    said = text.getvalue()
+    assert said.count("trial-0: loss 0.6000, 1000 images/s") == 1
+    assert said.count("candidate 3 failed: diverged: [/red] the loss was nan") == 1
+    assert said.count("candidate 4 is the same network as 0") == 1
+    assert said.count("finalist trial-1: loss") == 1
+    assert "best loss 0.5000, front 2" in said
+
+
+def test_a_terminal_sees_the_bar_with_what_is_left() -> None:
+    text = io.StringIO()
+    workers = ({"job": "trial 3", "folder": None, "step": 5, "steps": 10},)
+    with Display(Console(file=text, width=160, force_terminal=True), total=5) as display:
+        display.update(Snapshot((), (), workers))
+        display.update(Snapshot(TRIALS, (), workers))
+    said = text.getvalue()
+    assert "3/5" in said
+    assert "ETA" in said
+    assert "trial 3 5/10" in said

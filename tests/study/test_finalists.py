@@ -1,0 +1,47 @@
+"""Which networks are trained for longer."""
+
+from eradio.study.finalists import choose
+from tests.analysis import made_up
+
+STUDENTS = [
+    made_up.trial(0, rate=2000, loss=0.9),
+    made_up.trial(1, rate=1000, loss=0.6),
+    made_up.trial(2, rate=900, loss=0.7),  # dominated by trial 1
+    made_up.trial(3, rate=400, loss=0.5),
+    made_up.trial(4, rate=100, loss=0.4),
+    made_up.trial(5, rate=100, loss=0.3, duplicate_of=4),
+    made_up.failed(6),
+]
+RIVALS = [
+    made_up.baseline(0, "vit", 390, 0.6),
+    made_up.baseline(1, "resnet", 1100, 0.8),
+    made_up.baseline(2, "convnext", 95, 0.5),
+]
+
+
+def _keys(records: list, count: int) -> list[tuple[str, int]]:
+    return [(finalist.role, finalist.number) for finalist in choose(records, count)]
+
+
+def test_the_best_of_the_front_and_their_nearest_rivals_slowest_first() -> None:
+    assert _keys(STUDENTS + RIVALS, 2) == [
+        ("baseline", 2),
+        ("candidate", 4),
+        ("baseline", 0),
+        ("candidate", 3),
+    ]
+
+
+def test_a_dominated_a_failed_and_a_repeated_network_are_never_finalists() -> None:
+    numbers = {number for role, number in _keys(STUDENTS + RIVALS, 9) if role == "candidate"}
+    assert numbers == {0, 1, 3, 4}
+
+
+def test_each_rival_is_taken_once_and_may_be_used_up() -> None:
+    keys = _keys(STUDENTS + RIVALS, 9)
+    assert len(keys) == len(set(keys)) == 7
+
+
+def test_without_rivals_or_without_students() -> None:
+    assert _keys(STUDENTS, 1) == [("candidate", 4)]
+    assert _keys(RIVALS, 3) == []
