@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def main(rounds: int) -> None:
         for size, name in STUDENTS.items():
             network = named(name)
             times: dict[str, list[float]] = {"T": [], "F": [], "live": [], "cached": []}
-            student = new_student(lambda network=network: build(network), shapes, 0, "0")
+            student = new_student(partial(build, network), shapes, 0, "0")
             trainer = Trainer(student, recipe, live, [])
             for step in range(rounds):
                 inputs = cached.batch(Page("train", step)).inputs()

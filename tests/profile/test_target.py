@@ -22,7 +22,7 @@ def test_looks_ascend_to_the_longest_time(shortest, factor, looks):
         ({"engine": "tensorflow"}, "'engine': no such engine; known engines are eager, openvino"),
         ({"precision": "int3"}, "'precision': .*fp32.*int3"),
         ({"batch": 0}, "'batch': .*greater than or equal to 1"),
-        ({"protocol": {"min_seconds": 3}}, "'protocol': min_seconds 3 is above max_seconds 1.6; lower it"),
+        ({"protocol": {"min_seconds": 3}}, "'protocol': min_seconds 3 is above max_seconds 2.5; lower it"),
         ({"treads": 2}, "'treads' is not a known key; known keys are engine, precision"),
     ],
 )

@@ -1,0 +1,132 @@
+"""From a network and a target to a measurement."""
+
+import copy
+import os
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from eradio.locks import DeviceLock
+from eradio.profile.agreement import agreement
+from eradio.profile.canary import VERSION, Canary, reference_for
+from eradio.profile.complexity import complexity
+from eradio.profile.engines import load_engine
+from eradio.profile.engines.base import Prepared
+from eradio.profile.engines.eager import Eager
+from eradio.profile.randomise import randomise_constants
+from eradio.profile.record import CallTimes, Measurement, Reference, environment_digest, identity
+from eradio.profile.target import Target
+from eradio.profile.throughput import Clock, compare, median_interval, warm_up
+from eradio.search_space import Network, build
+
+_CALIBRATION_PATIENCE = 4
+"""The canary's rate is measured once for all networks, so it may take this many times as long as one of them."""
+
+_FEWEST_CALIBRATION_CALLS = 16
+
+
+def measure(network: Network, target: Target, *, canary_folder: Path, lock: DeviceLock | None) -> Measurement:
+    """Build a network with random weights and measure it.
+
+    Args:
+        network: what to build; its digest names the measurement.
+        target: engine, batch, resolution, threads and protocol.
+        canary_folder: where the canary's stored rates live; measurements against one folder share a unit.
+        lock: the device, held alone while calls are timed; None where nothing else can be running.
+
+    Raises:
+        EradioError: the engine is missing, cannot run the network, or computes something else.
+    """
+    return measure_module(build(network), network.digest(), target, canary_folder=canary_folder, lock=lock)
+
+
+def measure_module(
+    module: nn.Module, digest: str, target: Target, *, canary_folder: Path, lock: DeviceLock | None
+) -> Measurement:
+    """Measure a network that is already built; `digest` must name its architecture. See `measure`."""
+    module = copy.deepcopy(module).float().eval().requires_grad_(False)
+    randomise_constants(module)
+    paper = complexity(module, target.resolution)
+    pictures = fixed_pictures(target)
+    engine = load_engine(target.engine)
+    with (
+        engine.prepare(module, pictures, target.threads) as candidate,
+        engine.prepare(Canary(), pictures, target.threads) as canary,
+    ):
+        with Eager().prepare(module, pictures, target.threads) as eager:
+            close = agreement(candidate.outputs(), eager.outputs(), target.engine)
+        with lock.measuring() if lock else nullcontext():
+            reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
+            reading = compare(
+                candidate.run, canary.run, target.protocol, clock=time.perf_counter, stopwatch=stopwatch(target)
+            )
+            load = _load()
+    return Measurement(
+        identity=identity(digest, target),
+        network=digest,
+        target=target,
+        environment=environment_digest(),
+        throughput=reading.ratio.scaled(reference.images_per_second),
+        ratio=reading.ratio,
+        verdict="settled" if reading.settled else "unsettled",
+        latency_ms=float(np.median(reading.pairs.candidate)) * 1e3,
+        calls=len(reading.pairs.candidate),
+        seconds=reading.seconds,
+        canary=reference,
+        parameters=paper.parameters,
+        gmacs=paper.gmacs,
+        activations=paper.activations,
+        agreement=close,
+        times=_quantiles(reading.pairs.candidate),
+        canary_times=_quantiles(reading.pairs.canary),
+        load=load,
+    )
+
+
+def stopwatch(target: Target) -> Clock:
+    """What a call is charged: with one thread the processor time of this process, else elapsed time.
+
+    Other processes on the same cores stretch elapsed time by the turns they take, which no network is to blame
+    for; where nothing else runs, the two are equal. With several threads processor time is no latency.
+    """
+    return time.process_time if target.threads == 1 else time.perf_counter
+
+
+def _calibrate(canary: Prepared, target: Target) -> Reference:
+    """The canary alone: its median rate, with the interval that all images per second of this store share."""
+    clock, watch = time.perf_counter, stopwatch(target)
+    warm_up(canary.run, canary.run, target.protocol.warm_up_seconds, clock=clock, stopwatch=watch)
+    rates: list[float] = []
+    start = clock()
+    for look in target.protocol.look_times():
+        while clock() - start < _CALIBRATION_PATIENCE * look or len(rates) < _FEWEST_CALIBRATION_CALLS:
+            before = watch()
+            canary.run()
+            rates.append(target.batch / (watch() - before))
+        rate = median_interval(np.asarray(rates))
+        if rate.half_width() <= target.protocol.half_width:
+            break
+    return Reference(canary=VERSION, images_per_second=rate.value, half_width=rate.half_width())
+
+
+def fixed_pictures(target: Target) -> Tensor:
+    """The batch every network is measured on: [B, 3, R, R] float32 in [0, 1], always the same."""
+    shape = (target.batch, 3, target.resolution, target.resolution)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def _quantiles(seconds: NDArray[np.float64]) -> CallTimes:
+    fastest, quarter, middle, three_quarters, slowest = np.quantile(seconds * 1e3, [0, 0.25, 0.5, 0.75, 1])
+    return CallTimes(fastest=fastest, quarter=quarter, median=middle, three_quarters=three_quarters, slowest=slowest)
+
+
+def _load() -> float | None:
+    try:
+        return os.getloadavg()[0]
+    except OSError:
+        return None

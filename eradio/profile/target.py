@@ -1,0 +1,54 @@
+"""What a network is measured on, and how patiently."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from eradio.description import Description
+from eradio.profile.engines import engine_names
+
+
+class Protocol(Description):
+    """When a measurement may stop."""
+
+    half_width: float = Field(default=0.02, gt=0, lt=1)
+    """Half-width of the ratio's 95 % interval, relative to the ratio, at which the measurement is settled."""
+    min_seconds: float = Field(default=1.0, gt=0, le=3600)
+    """Seconds before the first look at the interval."""
+    max_seconds: float = Field(default=2.5, gt=0, le=3600)
+    """Seconds after which an interval that is still too wide is reported as unsettled."""
+    looks: int = Field(default=3, ge=1, le=32)
+    """How many times the interval is looked at; the times are set in advance, evenly on a log scale."""
+    warm_up_seconds: float = Field(default=0.5, ge=0, le=600)
+    """Longest warm-up before the first call that counts."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_seconds > self.max_seconds:
+            raise ValueError(f"min_seconds {self.min_seconds:g} is above max_seconds {self.max_seconds:g}; lower it")
+        return self
+
+    def look_times(self) -> tuple[float, ...]:
+        """Seconds of measuring after which the interval is looked at, ascending."""
+        if self.looks == 1:
+            return (self.max_seconds,)
+        growth = self.max_seconds / self.min_seconds
+        return tuple(self.min_seconds * growth ** (look / (self.looks - 1)) for look in range(self.looks))
+
+
+class Target(Description):
+    """Engine, precision, batch and resolution of a measurement, and its protocol."""
+
+    engine: str = "openvino"
+    precision: Literal["fp32"] = "fp32"
+    batch: int = Field(default=8, ge=1, le=4096)
+    resolution: int = Field(default=64, ge=16, le=2048)
+    threads: int = Field(default=1, ge=1, le=256)
+    protocol: Protocol = Protocol()
+
+    @field_validator("engine")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in engine_names():
+            raise ValueError(f"no such engine; known engines are {', '.join(engine_names())}")
+        return name
