@@ -1,8 +1,8 @@
 """What the cache of teacher targets saves, for a small, a middle and a large student.
 
-Named alternative: the same training steps with live teachers. Both arms take the same steps of the same
-students, turn about in one process on one thread, so that the machine's drift hits both alike. The bound is
-1 + T / (3 F): T the teachers' forward time for a batch, F the student's, three times for forward and backward.
+Named alternative: the same training steps with live teachers. Both arms take the same steps of the same students, turn
+about in one process on one thread, so that the machine's drift hits both alike. The bound is 1 + T / (3F): T the
+teachers' forward time for a batch, F the student's with its heads, three times for forward and backward.
 
 Run: python benchmarks/cache_saving.py [rounds]
 """
@@ -10,89 +10,107 @@ Run: python benchmarks/cache_saving.py [rounds]
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from eradio.distill.cache import CachedTargets
 from eradio.distill.data import open_data
 from eradio.distill.heads import TeacherShape
 from eradio.distill.recipe import Recipe
-from eradio.distill.targets import LiveTargets, Page
-from eradio.distill.trainer import Trainer, new_student
-from eradio.interval import Interval, bootstrap_interval, median
-from eradio.search_space import build, describe, named
+from eradio.distill.targets import LiveTargets, Page, Targets
+from eradio.distill.trainer import Student, Trainer, new_student
+from eradio.interval import bootstrap_interval
+from eradio.search_space import build, named
 
 # Three students of the embedded world, from its fast to its slow end.
-STUDENTS = {"small": "e_radio_mini_xs", "middle": "e_radio_mini", "large": "e_radio_mini_l"}
+STUDENTS = {"small": "resnet_s", "middle": "e_radio_mini", "large": "vit_l"}
 CANDIDATES = 24
+LIVE, CACHED, TEACHERS, STUDENT = range(4)
+
+Floats = NDArray[np.float64]
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long one call takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+class Stopwatch:
+    """Seconds since the last reading."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Read and start anew."""
+        now = time.perf_counter()
+        self._last, passed = now, now - self._last
+        return passed
 
 
-def ratio(above: list[float], below: list[float]) -> Interval:
-    """Median of paired ratios with its 95 % interval."""
-    pairs = np.array([above, below]).T
-    return bootstrap_interval(pairs, lambda drawn: median(drawn[..., 0] / drawn[..., 1]), block=2)
+def round_trip(trainer: Trainer, student: Student, live: LiveTargets, cached: Targets, step: int) -> list[float]:
+    """Seconds of one step with live targets, one with cached ones, the teachers' forward, the student's forward."""
+    page = Page("train", step)
+    inputs: Tensor = cached.batch(page).inputs()
+    watch = Stopwatch()
+    trainer.step(live.batch(page), 1000)
+    times = [watch.lap()]
+    trainer.step(cached.batch(page), 1000)
+    times.append(watch.lap())
+    for teacher in live.teachers:
+        teacher(inputs)
+    times.append(watch.lap())
+    student(inputs)
+    return [*times, watch.lap()]
+
+
+def reached(drawn: Floats) -> Floats:
+    """The measured ratio over the bound, from [resamples, rounds, 4] seconds."""
+    live, cached, teachers, student = np.moveaxis(np.median(drawn, axis=1), 1, 0)
+    return np.asarray(live / cached / (1 + teachers / (3 * student)))
+
+
+def gained(drawn: Floats) -> Floats:
+    """Seconds of a live step over those of a cached one."""
+    middle = np.median(drawn, axis=1)
+    return np.asarray(middle[:, LIVE] / middle[:, CACHED])
 
 
 def main(rounds: int) -> None:
     torch.set_num_threads(1)
     recipe = Recipe()
     live = LiveTargets(recipe, *open_data(recipe))
-    teachers = live.teachers
-    shapes = tuple(TeacherShape(t.name, t.summary_width, t.spatial_width) for t in teachers)
+    shapes = tuple(TeacherShape(t.name, t.summary_width, t.spatial_width) for t in live.teachers)
     table = Table(
-        "student",
-        "T ms",
-        "F ms",
-        "live / cached",
-        "bound",
-        "reached",
-        f"with filling, {CANDIDATES} candidates",
+        "student", "T ms", "F ms", "live / cached", "bound", "of the bound", f"filling, {CANDIDATES} candidates"
     )
     with tempfile.TemporaryDirectory() as folder:
         cached = CachedTargets(live, Path(folder))
-        filling = [seconds(lambda step=step: cached.batch(Page("train", step))) for step in range(rounds)]
+        watch = Stopwatch()
+        filling = []
+        for step in range(rounds):
+            cached.batch(Page("train", step))
+            filling.append(watch.lap())
         for size, name in STUDENTS.items():
-            network = named(name)
-            times: dict[str, list[float]] = {"T": [], "F": [], "live": [], "cached": []}
-            student = new_student(partial(build, network), shapes, 0, "0")
+            student = new_student(partial(build, named(name)), shapes, 0, "0")
             trainer = Trainer(student, recipe, live, [])
-            for step in range(rounds):
-                inputs = cached.batch(Page("train", step)).inputs()
-                times["live"].append(seconds(lambda step=step: trainer.step(live.batch(Page("train", step)), rounds)))
-                times["cached"].append(
-                    seconds(lambda step=step: trainer.step(cached.batch(Page("train", step)), rounds))
-                )
-                times["T"].append(seconds(lambda inputs=inputs: [teacher(inputs) for teacher in teachers]))
-                times["F"].append(seconds(lambda inputs=inputs: student(inputs)))
-            late = {key: values[rounds // 5 :] for key, values in times.items()}
-            measured = ratio(late["live"], late["cached"])
-            teacher, forward = np.median(late["T"]), np.median(late["F"])
-            bound = 1 + teacher / (3 * forward)
-            live_step, cached_step = np.median(late["live"]), np.median(late["cached"])
-            filled = CANDIDATES * live_step / (np.median(filling) + CANDIDATES * cached_step)
+            seconds = np.array([round_trip(trainer, student, live, cached, step) for step in range(rounds)])
+            kept = seconds[rounds // 5 :]
+            middle = np.median(kept, axis=0)
+            ratio, share = (bootstrap_interval(kept, statistic, block=2) for statistic in (gained, reached))
+            filled = CANDIDATES * middle[LIVE] / (np.median(filling) + CANDIDATES * middle[CACHED])
             table.add_row(
-                f"{size}: {describe(network)}",
-                f"{teacher * 1e3:.0f}",
-                f"{forward * 1e3:.0f}",
-                f"{measured.value:.2f} [{measured.low:.2f}, {measured.high:.2f}]",
-                f"{bound:.2f}",
-                f"{measured.value / bound:.0%}",
+                f"{size} ({name})",
+                f"{middle[TEACHERS] * 1e3:.0f}",
+                f"{middle[STUDENT] * 1e3:.0f}",
+                f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]",
+                f"{1 + middle[TEACHERS] / (3 * middle[STUDENT]):.2f}",
+                f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]",
                 f"{filled:.2f}",
             )
-    Console(width=150).print(table)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ def main(seeds: int, folder: Path) -> None:
     logs = bootstrap_interval(np.log(ratios), mean)
     low, value, high = np.exp([logs.low, logs.value, logs.high])
     console.print(
-        f"Hypervolume of the searched front over the baselines': {value:.3f}, 95 % interval [{low:.3f}, {high:.3f}] over "
-        f"{seeds} seeds; reference point {reference.throughput:.0f} images/s and a loss of {reference.loss:.4f}."
+        f"Hypervolume of the searched front over the baselines': {value:.3f}, 95 % interval [{low:.3f}, {high:.3f}] "
+        f"over {seeds} seeds; reference point {reference.throughput:.0f} images/s and a loss of {reference.loss:.4f}."
     )
     outcome = "larger" if low > 1 else "smaller" if high < 1 else "not told apart from the baselines'"
     console.print(f"Outcome: the searched front is {outcome}.")

@@ -25,9 +25,7 @@ def cli() -> None:
 @click.option("--trials", type=int, help="Distinct candidates to complete.")
 @click.option("--out", type=_FILE, help="Run folder (default: runs/NAME).")
 @click.option("--workers", type=int, help="Worker processes (default: one a core).")
-def search(
-    config: Path | None, data: Path | None, trials: int | None, out: Path | None, workers: int | None
-) -> None:
+def search(config: Path | None, data: Path | None, trials: int | None, out: Path | None, workers: int | None) -> None:
     """Run a study, or continue it, and report its Pareto front."""
     from eradio.study.config import DEFAULT, read_config
     from eradio.study.search import search as run_search
@@ -79,7 +77,7 @@ def teachers() -> None:
 @teachers.command("list", epilog="Example: eradio teachers list")
 def teachers_list() -> None:
     """List the shipped teachers with their held-out scores."""
-    from eradio.pretrain import cards_table
+    from eradio.pretrain.listing import cards_table
 
     Console().print(cards_table())
 

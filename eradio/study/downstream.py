@@ -79,7 +79,7 @@ class Bench:
 
 
 def _in_chunks(answer: Answer, pictures: Tensor) -> dict[str, Features]:
-    parts = [answer(part.contiguous(memory_format=torch.channels_last)) for part in pictures.split(_CHUNK)]
+    parts = [answer(part.contiguous(memory_format=torch.channels_last)) for part in torch.split(pictures, _CHUNK)]
     return {
         name: Features(
             None if first.summary is None else torch.cat([_summary(part[name]) for part in parts]),

@@ -61,9 +61,7 @@ def _prepare(folder: Path) -> None:
 
 def _worker(folder: Path, program: str) -> int:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(folder)], start_new_session=True, env=environment
-    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(folder)], start_new_session=True, env=environment)
     return process.wait(timeout=300)
 
 

@@ -1,0 +1,96 @@
+"""CLIP (Radford et al., 2021, arXiv 2103.00020) as open_clip builds it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.model import set_model_preprocess_cfg
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from eradio.description import canonical_json
+from eradio.distill.teachers.base import Teacher
+from eradio.distill.teachers.files import MERGES, identity, read_config, read_weights, weights_file
+from eradio.distill.teachers.spec import TeacherSpec
+from eradio.errors import EradioError
+from eradio.features import Features
+
+Tokenizer = Callable[[list[str]], Tensor]
+
+
+class ClipTeacher(Teacher):
+    """An open_clip model.
+
+    Summary: the image embedding in the space shared with captions, before normalisation. Spatial: the last
+    block's patch tokens after the visual tower's final norm. The text tower is used by `class_embeddings` only.
+    """
+
+    clip: Any
+
+    def __init__(self, clip: Any, tokenizer: Tokenizer, name: str, digest: str) -> None:
+        visual = clip.visual
+        side = visual.image_size
+        super().__init__(
+            name=name,
+            digest=digest,
+            resolution=side if isinstance(side, int) else side[0],
+            widths=(visual.proj.shape[1], visual.proj.shape[0]),
+            mean=visual.image_mean,
+            std=visual.image_std,
+        )
+        self.clip = clip
+        self._tokenizer = tokenizer
+        self.freeze()
+
+    def _features(self, pictures: Tensor) -> Features:
+        answer = self.clip.visual.forward_intermediates(pictures, indices=1, normalize_intermediates=True)
+        return Features(answer["image_features"], answer["image_intermediates"][0])
+
+    @torch.no_grad()
+    def class_embeddings(self, captions: list[str]) -> Tensor:
+        """[n, summary_width] text embeddings of the captions, each of length one."""
+        return normalize(self.clip.encode_text(self._tokenizer(captions)), dim=-1)
+
+
+def open_clip_model(config: dict[str, Any]) -> nn.Module:
+    """The model that a folder's open_clip_config.json describes, with fresh weights."""
+    clip: nn.Module = open_clip.CLIP(**config["model_cfg"])
+    set_model_preprocess_cfg(clip, config["preprocess_cfg"])
+    return clip
+
+
+def open_clip_tokenizer(folder: Path, config: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of a folder.
+
+    Raises:
+        EradioError: its file of merges is missing.
+    """
+    if not (folder / MERGES).is_file():
+        raise EradioError(f"The CLIP teacher's folder {folder} lacks its tokenizer's file {MERGES}. Restore it.")
+    length = config["model_cfg"]["text_cfg"]["context_length"]
+    tokenizer: Tokenizer = open_clip.SimpleTokenizer(str(folder / MERGES), context_length=length)
+    return tokenizer
+
+
+def load_clip(spec: TeacherSpec) -> ClipTeacher:
+    """Build the model and load its weights.
+
+    Raises:
+        EradioError: weights or configuration are missing, or do not fit each other.
+    """
+    path = spec.path()
+    weights = weights_file(path, spec.kind)
+    if path.is_dir():
+        described = read_config(path, spec.kind)
+        clip, tokenizer = open_clip_model(described), open_clip_tokenizer(path, described)
+        clip.load_state_dict(read_weights(weights))
+        config = canonical_json(described)
+    else:
+        clip = open_clip.create_model(
+            spec.model, pretrained=str(weights), force_image_size=spec.resolution, pretrained_text=False
+        )
+        tokenizer = open_clip.get_tokenizer(spec.model)
+        config = canonical_json([spec.model, spec.resolution])
+    return ClipTeacher(clip, tokenizer, spec.name, identity(weights, config))

@@ -1,0 +1,49 @@
+"""Which teacher, as data."""
+
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from eradio.description import Description
+
+Kind = Literal["clip", "dino", "sam"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+SHIPPED = "shipped"
+_SHIPPED_FOLDER = Path(__file__).with_name("weights")
+
+
+class TeacherSpec(Description):
+    """One teacher.
+
+    The weights come from one of three places: the package itself (`shipped`), a folder that `eradio teachers
+    train` wrote, or a checkpoint file of a published model. Folders carry their model's configuration; a
+    checkpoint file needs `model`, its name in the library of its kind: open_clip (`ViT-H-14`), timm
+    (`vit_giant_patch14_dinov2`) or segment_anything (`vit_h`).
+    """
+
+    kind: Kind
+    name: str = Field(min_length=1)
+    """What tables and figures call it."""
+    weights: str = SHIPPED
+    model: str | None = None
+    resolution: int | None = Field(default=None, ge=16, le=2048)
+    """Side in pixels at which a published CLIP or DINO looks, if not its own."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.weights == SHIPPED and self.model is not None:
+            raise ValueError("the shipped teachers bring their own model; remove 'model', or name a checkpoint file")
+        if self.resolution is not None and (self.model is None or self.kind == "sam"):
+            raise ValueError("only a published CLIP or DINO can look at another resolution; remove 'resolution'")
+        return self
+
+    def path(self) -> Path:
+        """The folder or the checkpoint file with the weights."""
+        return _SHIPPED_FOLDER / self.kind if self.weights == SHIPPED else Path(self.weights).expanduser()
+
+
+def shipped() -> tuple[TeacherSpec, ...]:
+    """The three teachers that come with the package, trained on the embedded world."""
+    return tuple(TeacherSpec(kind=kind, name=kind) for kind in KINDS)
