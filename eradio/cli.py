@@ -35,7 +35,7 @@ def search(config: Path | None, data: Path | None, trials: int | None, out: Path
     if count < 1:
         raise EradioError(f"--workers must be at least 1, not {count}.")
     folder = out or Path("runs") / study.name
-    run_search(folder, study, count, Console())
+    run_search(folder, study, count, _console())
     _report(folder, folder / "report")
 
 
@@ -66,7 +66,7 @@ def profile(network: str, engine: str, batch: int, resolution: int, as_json: boo
     if as_json:
         click.echo(to_json(measurements))
     else:
-        Console().print(table(measurements))
+        _console().print(table(measurements))
 
 
 @cli.group()
@@ -79,7 +79,7 @@ def teachers_list() -> None:
     """List the shipped teachers with their held-out scores."""
     from eradio.pretrain.listing import cards_table
 
-    Console().print(cards_table())
+    _console().print(cards_table())
 
 
 @teachers.command("train", epilog="Example: eradio teachers train clip --minutes 3 --out my-teachers")
@@ -125,11 +125,16 @@ def _report(run: Path, out: Path) -> None:
 
     records = read_study(run)
     page = write_report(records, out)
-    console = Console()
+    console = _console()
     console.print(front_table(records))
     for sentence in [*outcome(records), *verdicts(records)]:
         console.print(sentence, markup=False, highlight=False)
     console.print(f"Report: {page}", markup=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    """Standard output; a file or a pipe gets lines as wide as the tables are made for."""
+    return Console() if sys.stdout.isatty() else Console(width=100)
 
 
 def _complain(text: str, status: int) -> int:

@@ -32,9 +32,11 @@ def grouped(semantic: Tensor, kinds: int, groups: int = GROUPS) -> Tensor:
 def segmentation(train_maps: Tensor, train_labels: Tensor, maps: Tensor, labels: Tensor, classes: int) -> Interval:
     """Mean IoU of a ridge probe on standardised spatial features.
 
-    The probe regresses each token's share of every class in closed form; its logits are brought to the labels'
-    size bilinearly, and the largest wins. Closed form stands for the usual long gradient descent: no learning
-    rate to tune for each network, one answer for given features, well under a second.
+    The probe regresses each token's share of every class in closed form, all classes weighing the same however
+    few tokens they fill; its logits are brought to the labels' size bilinearly, and the largest wins. Without
+    equal weights a least-squares answer of many rare classes is the background. Closed form stands for the usual
+    long gradient descent: no learning rate to tune for each network, one answer for given features, about a
+    second for a thousand pictures.
 
     Args:
         train_maps: [M, C, h, w] frozen features.
@@ -70,8 +72,9 @@ def _ridge(maps: Tensor, labels: Tensor, classes: int) -> Tensor:
     )
     tokens = _with_bias(maps.permute(0, 2, 3, 1).flatten(0, 2)).double()
     targets = shares.permute(0, 2, 3, 1).flatten(0, 2).double()
-    products = tokens.T @ tokens / len(tokens)
-    weights: Tensor = torch.linalg.solve(products + _RIDGE * torch.eye(len(products)), tokens.T @ targets / len(tokens))
+    weighted = tokens * (targets / targets.sum(0).clamp(min=1)).sum(1, keepdim=True)
+    products = weighted.T @ tokens / classes
+    weights: Tensor = torch.linalg.solve(products + _RIDGE * torch.eye(len(products)), weighted.T @ targets / classes)
     return weights
 
 

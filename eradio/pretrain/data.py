@@ -17,10 +17,14 @@ SIDE = 64
 
 
 class Stream:
-    """An endless sequence of batches: scenes of one to four objects in even slots, single objects in odd ones."""
+    """An endless sequence of batches: the splits take turns, slot by slot.
 
-    def __init__(self, seed: int, batch: int) -> None:
-        self._sources = [Scenes(split, size=SIDE, seed=seed) for split in ("train", "single-train")]
+    By default scenes of one to four objects stand in even slots, single objects in odd ones.
+    """
+
+    def __init__(self, seed: int, batch: int, splits: tuple[str, ...] = ("train", "single-train")) -> None:
+        self.splits = splits
+        self._sources = [Scenes(split, size=SIDE, seed=seed) for split in splits]
         self._batch = batch
 
     @property
@@ -52,7 +56,7 @@ class Stream:
         return [source.scene(index) for source, index in self._slots(step)]
 
     def _slots(self, step: int) -> list[tuple[Scenes, int]]:
-        return [(self._sources[slot % 2], step * self._batch + slot) for slot in range(self._batch)]
+        return [(self._sources[slot % len(self._sources)], step * self._batch + slot) for slot in range(self._batch)]
 
 
 def as_tensor(pictures: Sequence[NDArray[np.uint8]]) -> Tensor:

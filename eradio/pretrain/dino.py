@@ -17,23 +17,33 @@ from eradio.pretrain.objective import Objective
 BATCH = 64
 _LOCALS = 2
 _LOCAL_SIDE = 32
-_GLOBAL_AREAS, _LOCAL_AREAS = (0.6, 1.0), (0.3, 0.6)
+_GLOBAL_AREAS, _LOCAL_AREAS = (0.6, 1.0), (0.4, 0.8)
 _HIDDEN = (0.1, 0.5)
-_TEMPERATURE, _TARGET_TEMPERATURE = 0.1, 0.05
-_MOMENTUM = 0.96
-_SPREAD_WEIGHT = 0.3
+_TEMPERATURE, _TARGET_TEMPERATURE = 0.1, 0.012
+_MOMENTUM = 0.98
+_PATCH_WEIGHT, _SPREAD_WEIGHT = 0.5, 0.1
 
 
 class Head(nn.Module):
-    """Features to scores of prototypes: an MLP, a bottleneck of length one, unit prototypes (DINO, section 3.1)."""
+    """Features to scores of prototypes: an MLP, a bottleneck of length one, unit prototypes (DINO, section 3.1).
+
+    The batch norms (DINO's option for its head) spread the features of a fresh network, which hardly differ from
+    picture to picture; without them all assignments start, and stay, uniform.
+    """
 
     def __init__(self, width: int, prototypes: int, hidden: int = 256, bottleneck: int = 64) -> None:
         super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, bottleneck))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, hidden, bias=False),
+            nn.BatchNorm1d(hidden, track_running_stats=False),
+            nn.GELU(),
+            nn.Linear(hidden, bottleneck, bias=False),
+            nn.BatchNorm1d(bottleneck, affine=False, track_running_stats=False),
+        )
         self.prototypes = nn.Parameter(torch.randn(prototypes, bottleneck))
 
     def forward(self, features: Tensor) -> Tensor:
-        """[..., width] to [..., prototypes] cosines."""
+        """[N, width] to [N, prototypes] cosines."""
         return normalize(self.mlp(features), dim=-1) @ normalize(self.prototypes, dim=-1).T
 
 
@@ -62,18 +72,18 @@ class Network(nn.Module):
 class DinoObjective(Objective):
     """Cross-entropy between a network's and its moving average's assignments to prototypes.
 
-    Of the picture (DINO, arXiv 2104.14294) between crops: the student's masked global and two local views
-    against the average's two global views. The two global views, and half the local ones each, stand before
-    different backgrounds (BG-Swaps, Ryali et al., 2021, arXiv 2103.12719): crops of a single rendering share
-    their texture, and in a world where backgrounds say nothing about objects a network that matches textures
-    learns nothing else. The renderer knows where the objects are; no name, caption or mask is used.
+    Of the picture (DINO, arXiv 2104.14294) between crops: each of the student's masked global and two local views
+    against the average's global view before another background (BG-Swaps, Ryali et al., 2021, arXiv 2103.12719):
+    crops of a single rendering share their texture, and in a world where backgrounds say nothing about objects a
+    network that matches textures learns nothing else. The renderer knows where the objects are; no name, caption
+    or mask is used.
 
     Of hidden patches (iBOT, arXiv 2111.07832) within the first global view. Targets are balanced by
     Sinkhorn-Knopp, and KoLeo spreads the batch, as in DINOv2 (arXiv 2304.07193, section 4).
     """
 
     kind = "dino"
-    rate = 2e-3
+    rate = 1.5e-3
     words = (
         "self-distillation between crops before swapped backgrounds (DINO) and of hidden patches (iBOT), "
         "with Sinkhorn-Knopp targets and KoLeo; no names, captions or masks"
@@ -83,7 +93,7 @@ class DinoObjective(Objective):
         super().__init__()
         self._seed = seed
         self.batch = batch
-        self._stream = Stream(seed, batch)
+        self._stream = Stream(seed, batch, ("single-train",))
         self.data_digest = self._stream.digest
         options = {
             "img_size": SIDE,
@@ -117,13 +127,14 @@ class DinoObjective(Objective):
         local = self.student.tokens(near)[:, 0]
         log = _log(self.student.of_picture(torch.cat([masked[:, 0], local]))).view(1 + _LOCALS, count, -1)
         pairs = -torch.einsum("lbk,tbk->lt", log, targets) / count
-        of_picture = (pairs[0, 1] + pairs[1:].sum()) / (1 + 2 * _LOCALS)
+        # Locals alternate between the backgrounds of the first and of the second global view.
+        of_picture = (pairs[0, 1] + pairs[1::2, 1].sum() + pairs[2::2, 0].sum()) / (1 + _LOCALS)
         of_patches = -(patch_targets * _log(self.student.of_patch(masked[:, 1:][masks.flatten(1)]))).sum(1).mean()
-        return of_picture + of_patches + _SPREAD_WEIGHT * crowding(masked[:, 0])
+        return of_picture + _PATCH_WEIGHT * of_patches + _SPREAD_WEIGHT * crowding(masked[:, 0])
 
     @torch.no_grad()
     def after(self, step: int, steps: int) -> None:
-        """Move the average: momentum from 0.96 to 1 along a cosine."""
+        """Move the average: momentum from 0.98 to 1 along a cosine."""
         momentum = 1 - (1 - _MOMENTUM) * (1 + math.cos(math.pi * step / steps)) / 2
         for kept, new in zip(self.average.parameters(), self.student.parameters(), strict=True):
             kept.lerp_(new, 1 - momentum)

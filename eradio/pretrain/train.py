@@ -66,7 +66,7 @@ def train(
         losses = run(objective, folder, settings)
         facts = {
             "objective": objective.words,
-            "pictures": f"embedded world, splits train and single-train, {objective.data_digest}",
+            "pictures": f"embedded world, {objective.data_digest}",
             "batch": objective.batch,
             "steps": settings.steps,
             "seed": seed,

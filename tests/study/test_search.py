@@ -1,0 +1,135 @@
+"""The whole chain on real pictures and on scenes, with real workers, in miniature."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from eradio.analysis.report import write_report
+from eradio.cli import run_command
+from eradio.errors import EradioError
+from eradio.study.config import StudyConfig
+from eradio.study.search import read_study, search
+
+TINY = {
+    "recipe": {"steps": 4, "finalist_steps": 6, "batch": 4, "validation": 6},
+    "target": {"engine": "eager", "batch": 1, "protocol": {"min_seconds": 0.02, "max_seconds": 0.05}},
+}
+
+
+def _pictures(folder: Path) -> Path:
+    (folder / "nested").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for number in range(9):
+        pixels = random.integers(0, 256, (50 + number, 70, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / ("nested" if number % 2 else ".") / f"{number}.png")
+    (folder / "fake.png").write_text("this is text")
+    return folder
+
+
+def _is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_study_of_a_folder_of_pictures_from_start_to_report(tmp_path: Path) -> None:
+    data = {"kind": "folder", "path": str(_pictures(tmp_path / "pictures"))}
+    recipe = {**TINY["recipe"], "data": data}
+    config = StudyConfig.parse(
+        {**TINY, "name": "folder", "recipe": recipe, "trials": 2, "finalists": 1, "baselines": "none"}, "test"
+    )
+    said = io.StringIO()
+    run = tmp_path / "run"
+    records = search(run, config, 2, Console(file=said, width=200))
+
+    assert "fake.png" in said.getvalue()
+    complete = [trial for trial in records.trials if trial.state == "complete"]
+    assert len(complete) == 2
+    assert len({trial.network_digest for trial in complete}) == 2
+    for trial in complete:
+        folder = run / "candidates" / f"{trial.number:04d}"
+        for name in ("architecture.json", "measurement.json", "record.json", "student.safetensors"):
+            assert (folder / name).exists(), name
+        assert trial.score is not None
+        assert trial.score.steps == 4
+        assert trial.manifest["environment"]["libraries"]["torch"]
+    (finalist,) = records.finalists
+    assert finalist.score.steps == 6
+    assert finalist.comparisons == ()
+
+    study = optuna.load_study(study_name="folder", storage=f"sqlite:///{run / 'study.db'}")
+    assert study.metric_names == ["validation distillation loss", "images per second"]
+    assert {tuple(trial.values) for trial in study.trials if trial.values} == {
+        (trial.score.loss, trial.measurement.throughput.value)  # type: ignore[union-attr]
+        for trial in complete
+    }
+    assert write_report(records, tmp_path / "report").exists()
+
+    again = search(run, config, 1, Console(quiet=True))
+    assert [trial.model_dump() for trial in again.trials] == [trial.model_dump() for trial in records.trials]
+
+
+def test_finalists_of_scenes_are_compared_with_their_teachers(tmp_path: Path) -> None:
+    config = StudyConfig.parse({**TINY, "trials": 1, "finalists": 1, "baselines": "none"}, "test")
+    (finalist,) = search(tmp_path, config, 1, Console(quiet=True)).finalists
+    metrics = {comparison.metric: comparison for comparison in finalist.comparisons}
+    assert set(metrics) == {
+        "clip zero-shot top-1",
+        "dino k-NN top-1",
+        "dino segmentation mIoU",
+        "sam box-prompt mask IoU",
+    }
+    zero_shot = metrics["clip zero-shot top-1"]
+    assert zero_shot.teacher.value > 0.6
+    assert zero_shot.untrained.value < 0.1
+
+
+def test_a_search_that_is_stopped_ends_its_workers_and_goes_on(tmp_path: Path) -> None:
+    config = tmp_path / "study.yaml"
+    config.write_text(
+        "{trials: 2, finalists: 0, baselines: none, "
+        "recipe: {steps: 400, finalist_steps: 400, batch: 4, validation: 4, targets: live}, "
+        "target: {engine: eager, batch: 1, protocol: {min_seconds: 0.02, max_seconds: 0.05}}}"
+    )
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "eradio", "search", "--config", str(config), "--out", str(run), "--workers", "1"]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 240
+    while not list(run.glob("candidates/*/measurement.json")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.strip().splitlines()[-1] == "eradio: Stopped. Run the same command again to go on."
+    deadline = time.monotonic() + 10
+    while _is_alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _is_alive(process.pid)
+    assert read_study(run).trials == ()
+
+
+def test_a_worker_s_error_is_the_search_s(tmp_path: Path) -> None:
+    config = StudyConfig.parse({**TINY, "trials": 3, "finalists": 0, "baselines": "none", "space": "one.yaml"}, "test")
+    with pytest.raises(EradioError, match=r"one\.yaml"):
+        search(tmp_path, config, 1, Console(quiet=True))
+
+
+def test_a_report_of_an_unfinished_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = StudyConfig.parse({**TINY, "name": "young", "trials": 1, "baselines": "none"}, "test")
+    from eradio.study.run import open_run
+
+    open_run(tmp_path, config)
+    assert run_command(["report", str(tmp_path)]) == 0
+    assert "report.html" in capsys.readouterr().out
