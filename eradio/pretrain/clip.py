@@ -39,7 +39,7 @@ class ClipObjective(Objective):
         super().__init__()
         self.batch = batch
         self._stream = Stream(seed, batch)
-        self.data_digest = self._stream.digest
+        self.data_words, self.data_digest = self._stream.words, self._stream.digest
         self._merges = learn(caption_words())
         self._config: dict[str, Any] = {
             "model_cfg": {

@@ -23,7 +23,7 @@ class Stream:
     """
 
     def __init__(self, seed: int, batch: int, splits: tuple[str, ...] = ("train", "single-train")) -> None:
-        self.splits = splits
+        self.words = f"embedded world, {' and '.join(splits)}"
         self._sources = [Scenes(split, size=SIDE, seed=seed) for split in splits]
         self._batch = batch
 

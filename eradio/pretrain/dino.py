@@ -94,7 +94,7 @@ class DinoObjective(Objective):
         self._seed = seed
         self.batch = batch
         self._stream = Stream(seed, batch, ("single-train",))
-        self.data_digest = self._stream.digest
+        self.data_words, self.data_digest = self._stream.words, self._stream.digest
         options = {
             "img_size": SIDE,
             "patch_size": 8,

@@ -21,6 +21,7 @@ class Objective(nn.Module, ABC):
     betas: ClassVar[tuple[float, float]] = (0.9, 0.98)
 
     batch: int
+    data_words: str
     data_digest: str
 
     @abstractmethod

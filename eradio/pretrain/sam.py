@@ -35,7 +35,7 @@ class SamObjective(Objective):
         self._seed = seed
         self.batch = batch
         self._stream = Stream(seed, batch)
-        self.data_digest = self._stream.digest
+        self.data_words, self.data_digest = self._stream.words, self._stream.digest
         self._config = config or SamConfig()
         self.sam = small_sam(self._config)
 

@@ -66,7 +66,7 @@ def train(
         losses = run(objective, folder, settings)
         facts = {
             "objective": objective.words,
-            "pictures": f"embedded world, {objective.data_digest}",
+            "pictures": f"{objective.data_words}, {objective.data_digest}",
             "batch": objective.batch,
             "steps": settings.steps,
             "seed": seed,

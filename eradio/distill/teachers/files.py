@@ -73,7 +73,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def write_weights(folder: Path, state: dict[str, Tensor]) -> None:
     """Store the tensors in half precision as the folder's weights, atomically."""
     half = {name: (value.half() if value.is_floating_point() else value).contiguous() for name, value in state.items()}
-    write_atomically(folder / WEIGHTS, lambda temporary: save_file(half, temporary))
+
+    def write(temporary: Path) -> None:
+        save_file(half, temporary)
+        # safetensors lets only the owner read its files; a shipped one is everybody's.
+        temporary.chmod(0o644)
+
+    write_atomically(folder / WEIGHTS, write)
 
 
 def write_config(folder: Path, kind: str, config: dict[str, Any]) -> None:
