@@ -36,6 +36,22 @@ class Dataset(Protocol):
         ...
 
 
+class Alternating:
+    """Pictures of several endless data sets in turn."""
+
+    def __init__(self, sources: Sequence[Dataset]) -> None:
+        self._sources = tuple(sources)
+        self.digest = digest_of([source.digest for source in self._sources])
+
+    def __len__(self) -> int:
+        return min(len(source) for source in self._sources)
+
+    def picture(self, index: int) -> Pixels:
+        """Picture `index // n` of source `index % n`, as [H, W, 3]."""
+        place, source = divmod(index, len(self._sources))
+        return self._sources[source].picture(place)
+
+
 class FolderPictures:
     """A list of picture files; one that cannot be read is replaced by its next readable neighbour."""
 
@@ -127,7 +143,9 @@ def open_data(recipe: Recipe) -> tuple[Dataset, Dataset]:
     """
     if not isinstance(recipe.data, FolderData):
         size, seed = recipe.resolution, recipe.data.seed
-        return Scenes("train", size=size, seed=seed), Scenes("val", size=size, seed=seed)
+        groups, alone = Scenes("train", size=size, seed=seed), Scenes("single-train", size=size, seed=seed)
+        groups_kept, alone_kept = Scenes("val", size=size, seed=seed), Scenes("single-train", size=size, seed=~seed % 2**31)
+        return Alternating((groups, alone)), Alternating((groups_kept, alone_kept))
     root = recipe.data.path
     files = list_pictures(root)
     order = random.Random(recipe.seed).sample(files, len(files))
