@@ -143,9 +143,10 @@ def open_data(recipe: Recipe) -> tuple[Dataset, Dataset]:
     """
     if not isinstance(recipe.data, FolderData):
         size, seed = recipe.resolution, recipe.data.seed
-        groups, alone = Scenes("train", size=size, seed=seed), Scenes("single-train", size=size, seed=seed)
-        groups_kept, alone_kept = Scenes("val", size=size, seed=seed), Scenes("single-train", size=size, seed=~seed % 2**31)
-        return Alternating((groups, alone)), Alternating((groups_kept, alone_kept))
+        other = 2**31 - 1 - seed
+        taught = Scenes("train", size=size, seed=seed), Scenes("single-train", size=size, seed=seed)
+        kept = Scenes("val", size=size, seed=seed), Scenes("single-train", size=size, seed=other)
+        return Alternating(taught), Alternating(kept)
     root = recipe.data.path
     files = list_pictures(root)
     order = random.Random(recipe.seed).sample(files, len(files))

@@ -19,7 +19,7 @@ class ScenesData(Description):
     """The embedded world: endless rendered compositions."""
 
     kind: Literal["scenes"] = "scenes"
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**30)
 
 
 class FolderData(Description):
@@ -70,6 +70,7 @@ class Recipe(Description):
     steps: int = Field(100, ge=1, description="length of the rung at which candidates are judged")
     finalist_steps: int = Field(400, ge=1, description="total steps of a finalist")
     validation: int = Field(256, ge=1, description="pictures")
+    repeat: int | None = Field(None, ge=1, description="steps after which the training batches come again")
     targets: Literal["auto", "live", "cached"] = "auto"
     stored: Literal["bfloat16", "float16", "float32"] = "bfloat16"
 

@@ -106,8 +106,13 @@ class LiveTargets:
         return Features(summary, answer.spatial.to(kind).contiguous())
 
 
+def training_page(recipe: Recipe, step: int) -> Page:
+    """The page of a training step: its own, or that of an earlier step where the recipe repeats its batches."""
+    return Page("train", step % recipe.repeat if recipe.repeat else step)
+
+
 def pages(recipe: Recipe, steps: range, validation_pictures: int) -> list[Page]:
-    """The training pages of some steps, and all of validation."""
+    """The training pages of some steps, each once, after all of validation."""
     batches = -(-min(recipe.validation, validation_pictures) // recipe.batch)
-    training = [Page("train", step) for step in steps]
+    training = list(dict.fromkeys(training_page(recipe, step) for step in steps))
     return [*(Page("validation", number) for number in range(batches)), *training]

@@ -13,7 +13,7 @@ from eradio.distill.heads import Heads, TeacherShape
 from eradio.distill.losses import distillation_losses
 from eradio.distill.recipe import Recipe
 from eradio.distill.schedule import decay_start, learning_rate
-from eradio.distill.targets import Batch, Page, Targets
+from eradio.distill.targets import Batch, Page, Targets, training_page
 from eradio.features import Features
 
 Guard = Callable[[], AbstractContextManager[None]]
@@ -88,7 +88,7 @@ class Trainer:
         while self._step < steps:
             if self._step == trunk:
                 kept.save_trunk(self._checkpoint(steps))
-            batch = self._targets.batch(Page("train", self._step))
+            batch = self._targets.batch(training_page(self._recipe, self._step))
             with guard():
                 loss = self.step(batch, steps)
             if not math.isfinite(loss):

@@ -11,6 +11,7 @@ from eradio.distill.data import FolderPictures, crop_picture, list_pictures, ope
 from eradio.distill.recipe import FolderData, Recipe
 from eradio.distill.schedule import Slot, whole
 from eradio.errors import EradioError
+from eradio.scenes import Scenes
 
 
 def _save(path: Path, size: tuple[int, int] = (40, 30), mode: str = "RGB", seed: int = 0) -> Path:
@@ -118,4 +119,12 @@ def test_crops_are_the_slot_s_square() -> None:
 def test_scenes_are_the_default_and_endless() -> None:
     train, validation = open_data(Recipe())
     assert len(train) > 10**9
-    assert not np.array_equal(train.picture(5), validation.picture(5))
+    for index in range(6):
+        assert not np.array_equal(train.picture(index), validation.picture(index))
+
+
+def test_scenes_show_groups_and_single_objects_in_turn() -> None:
+    train, _ = open_data(Recipe())
+    for index in range(3):
+        assert np.array_equal(train.picture(2 * index), Scenes("train").picture(index))
+        assert np.array_equal(train.picture(2 * index + 1), Scenes("single-train").picture(index))

@@ -11,7 +11,7 @@ from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.data import open_data
 from eradio.distill.heads import TeacherShape
 from eradio.distill.recipe import Crop, Recipe, training_identity
-from eradio.distill.targets import Batch, LiveTargets, Page, pages
+from eradio.distill.targets import Batch, LiveTargets, Page, pages, training_page
 from eradio.distill.trainer import Trainer, new_student
 from eradio.errors import EradioError
 from eradio.locks import try_lock
@@ -44,6 +44,9 @@ def _same(first: Batch, second: Batch) -> bool:
 def test_pages_are_validation_and_then_the_steps() -> None:
     assert [Page("validation", 0), Page("validation", 1), *(Page("train", step) for step in range(3))] == PAGES
     assert pages(RECIPE, range(0), 3) == [Page("validation", 0)]
+    repeated = RECIPE.model_copy(update={"repeat": 2})
+    assert [training_page(repeated, step).number for step in range(5)] == [0, 1, 0, 1, 0]
+    assert pages(repeated, range(1, 4), 0) == [Page("train", 1), Page("train", 0)]
 
 
 def test_cached_targets_are_the_live_ones_bit_for_bit(live: LiveTargets, tmp_path: Path) -> None:
