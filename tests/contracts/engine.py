@@ -129,7 +129,7 @@ class EngineContract:
             prepared.run()
         assert capfd.readouterr() == ("", "")
         assert [str(warning.message) for warning in recwarn] == []
-        assert list(tmp_path.iterdir()) == []
+        assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == []
 
     def test_may_be_closed_twice(self, engine, pictures):
         prepared = engine.prepare(Student(), pictures, threads=1)

@@ -105,7 +105,14 @@ def test_a_search_that_is_stopped_ends_its_workers_and_goes_on(tmp_path: Path) -
     )
     run = tmp_path / "run"
     command = [sys.executable, "-m", "eradio", "search", "--config", str(config), "--out", str(run), "--workers", "1"]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test run in the background ignores Ctrl-C, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 240
     while not list(run.glob("candidates/*/measurement.json")) and time.monotonic() < deadline:
         time.sleep(0.2)
