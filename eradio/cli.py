@@ -134,7 +134,7 @@ def _report(run: Path, out: Path) -> None:
 
 def _console() -> Console:
     """Standard output; a file or a pipe gets lines as wide as the tables are made for."""
-    return Console() if sys.stdout.isatty() else Console(width=100)
+    return Console() if sys.stdout.isatty() else Console(width=120)
 
 
 def _complain(text: str, status: int) -> int:
