@@ -38,6 +38,13 @@ def test_each_verb_s_help_has_one_example(verb: tuple[str, ...], capsys: pytest.
     assert shown.count("Example: eradio " + " ".join(verb)) == 1
 
 
+def test_the_shipped_teachers_are_listed_with_their_scores(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["teachers", "list"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("clip", "dino", "sam", "zero-shot", "k-NN", "IoU", "%"):
+        assert words in shown
+
+
 @pytest.fixture
 def mistakes(tmp_path: Path) -> Path:
     (tmp_path / "typo.yaml").write_text("trails: 3\n")

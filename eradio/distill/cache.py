@@ -8,7 +8,6 @@ import numpy as np
 import PIL
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from eradio.description import digest_of
@@ -16,8 +15,8 @@ from eradio.distill.data import Dataset
 from eradio.distill.recipe import Recipe
 from eradio.distill.targets import Batch, LiveTargets, Page
 from eradio.features import Features
-from eradio.files import write_atomically
 from eradio.locks import locked, try_lock
+from eradio.tensors import write_tensors
 
 
 class CachedTargets:
@@ -103,8 +102,7 @@ def _flat(batch: Batch) -> dict[str, Tensor]:
 
 def _write(path: Path, batch: Batch) -> None:
     names = {"teachers": "\n".join(batch.targets), "unreadable": "\n".join(batch.unreadable)}
-    content = save(_flat(batch), metadata=names)
-    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    write_tensors(path, _flat(batch), names)
 
 
 def _read(path: Path) -> Batch | None:

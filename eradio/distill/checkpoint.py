@@ -1,17 +1,15 @@
 """Checkpoints of one training run: the last one of each rung, and the trunk that longer rungs continue."""
 
-import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from eradio.errors import EradioError
-from eradio.files import write_atomically
+from eradio.tensors import write_state
 
 _SECONDS_BETWEEN = 5.0
 
@@ -47,12 +45,12 @@ class CheckpointFolder:
         Raises:
             EradioError: the disk is full or cannot be written.
         """
-        _write(self._folder / f"rung-{checkpoint.steps}.pt", checkpoint)
+        write_state(self._folder / f"rung-{checkpoint.steps}.pt", vars(checkpoint))
         self._last = time.monotonic()
 
     def save_trunk(self, checkpoint: Checkpoint) -> None:
         """Keep the state at the start of the decay, for longer rungs."""
-        _write(self._folder / f"trunk-{checkpoint.step}.pt", checkpoint)
+        write_state(self._folder / f"trunk-{checkpoint.step}.pt", vars(checkpoint))
 
     def latest(self, steps: int, trunk: int) -> Checkpoint | None:
         """Where to go on for a rung of `steps` whose decay starts at `trunk`: its own checkpoint, or a trunk."""
@@ -66,19 +64,6 @@ class CheckpointFolder:
     def drop(self, steps: int) -> None:
         """Remove the checkpoint of a rung that has ended; its trunk stays for longer rungs."""
         (self._folder / f"rung-{steps}.pt").unlink(missing_ok=True)
-
-    def export(self, student: dict[str, Tensor], path: Path) -> None:
-        """Write weights alone, as safetensors."""
-        weights = {name: tensor.contiguous() for name, tensor in student.items()}
-        content = save(weights)
-        write_atomically(path, lambda temporary: temporary.write_bytes(content))
-
-
-def _write(path: Path, checkpoint: Checkpoint) -> None:
-    # Through memory, since torch's own file writer hides the operating system's reason for a refusal.
-    content = io.BytesIO()
-    torch.save(vars(checkpoint), content)
-    write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
 
 
 def _read(path: Path) -> Checkpoint:

@@ -9,7 +9,7 @@ from eradio.description import Description, digest_of
 from eradio.distill.teachers import TeacherSpec, shipped
 
 # Raised whenever a change of the code changes what a training run computes, so that nothing stale is reused.
-CODE_EPOCH = 1
+CODE_EPOCH = 2
 
 _BUDGET = {"steps", "finalist_steps", "targets"}
 _SAMPLE = {"seed", "data", "teachers", "resolution", "batch", "crop", "validation", "stored"}

@@ -48,9 +48,12 @@ class Batch:
         return floats.to(memory_format=torch.channels_last)
 
     def floats(self) -> dict[str, Features]:
-        """The targets in float32, the type of the loss."""
+        """The targets in float32, the type of the loss; maps channels last in memory, as the heads answer."""
         return {
-            name: Features(None if answer.summary is None else answer.summary.float(), answer.spatial.float())
+            name: Features(
+                None if answer.summary is None else answer.summary.float(),
+                answer.spatial.contiguous(memory_format=torch.channels_last).float(),
+            )
             for name, answer in self.targets.items()
         }
 

@@ -12,8 +12,8 @@ from torch.nn.utils import clip_grad_norm_
 
 from eradio.description import Description
 from eradio.errors import EradioError
-from eradio.files import write_atomically
 from eradio.pretrain.objective import Objective
+from eradio.tensors import write_state
 
 CHECKPOINT = "checkpoint.pt"
 _SAVE_SECONDS = 30.0
@@ -115,7 +115,7 @@ def _save(
         "optimizer": optimizer.state_dict(),
         "losses": losses,
     }
-    write_atomically(path, lambda temporary: torch.save(state, temporary))
+    write_state(path, state)
 
 
 def _resume(objective: Objective, optimizer: torch.optim.Optimizer, path: Path, settings: Run) -> list[float]:

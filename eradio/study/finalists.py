@@ -18,6 +18,7 @@ from eradio.study.ledger import RECORD, read_records
 from eradio.study.objective import curve_of, manifest, reason, score_of, teach, untrained
 from eradio.study.records import Comparison, FinalistRecord, Role, TrialRecord
 from eradio.study.run import Run
+from eradio.tensors import write_tensors
 
 Show = Callable[[str, Path | None, int, int], None]
 
@@ -36,15 +37,11 @@ class Finalist(Description):
 def choose(records: list[TrialRecord], count: int) -> list[Finalist]:
     """The `count` best students of the front and, for each, the baseline nearest in throughput.
 
-    Best are those of the front with the lowest loss. Slow ones come first, so that workers end together.
+    Best are those of the front with the lowest loss; the baselines are those of their own front, since beating
+    a rival that another rival beats would say little. Slow ones come first, so that workers end together.
     """
-    complete = [record for record in records if record.state == "complete" and record.duplicate_of is None]
-    students = [record for record in complete if record.role == "candidate"]
-    rivals = [record for record in complete if record.role == "baseline"]
-    if not students:
-        return []
-    points = np.array([[_loss(record), -_speed(record)] for record in students])
-    best = sorted((students[i] for i in front(points)), key=_loss)[:count]
+    students, rivals = _front_of(records, "candidate"), _front_of(records, "baseline")
+    best = sorted(students, key=_loss)[:count]
     chosen: dict[tuple[str, int], TrialRecord] = {}
     for student in best:
         chosen[student.role, student.number] = student
@@ -117,7 +114,7 @@ def _finish(run: Run, finalist: Finalist, show: Show) -> FinalistRecord:
         )
     except (DivergedError, MemoryError, RuntimeError) as error:
         return FinalistRecord(**known, score=trial.score, curve=trial.curve, reason=reason(error))
-    CheckpointFolder(folder).export(student.state_dict(), finalist.folder(run) / "student.safetensors")
+    write_tensors(finalist.folder(run) / "student.safetensors", student.state_dict())
     comparisons: tuple[Comparison, ...] = ()
     if run.bench is not None:
         with run.device.training():
@@ -127,6 +124,12 @@ def _finish(run: Run, finalist: Finalist, show: Show) -> FinalistRecord:
 
 def _trial_folder(run: Run, finalist: Finalist) -> Path:
     return run.folder / f"{finalist.role}s" / f"{finalist.number:04d}"
+
+
+def _front_of(records: list[TrialRecord], role: Role) -> list[TrialRecord]:
+    some = [record for record in records if record.role == role and record.score and record.duplicate_of is None]
+    points = np.array([[_loss(record), -_speed(record)] for record in some])
+    return [some[index] for index in front(points)]
 
 
 def _loss(record: TrialRecord) -> float:

@@ -15,6 +15,7 @@ from eradio.profile import Measurement, measure
 from eradio.search_space import Network, build, describe
 from eradio.study.records import CurvePoint, Role, Score, TrialRecord
 from eradio.study.run import Run
+from eradio.tensors import write_tensors
 
 Watcher = Callable[[int, float], None]
 
@@ -54,8 +55,7 @@ def run_trial(
             reason=reason(error),
             seconds=time.monotonic() - began,
         )
-    kept = CheckpointFolder(folder)
-    kept.export(student.state_dict(), folder / "student.safetensors")
+    write_tensors(folder / "student.safetensors", student.state_dict())
     known["manifest"]["unreadable"] = list(outcome.unreadable)
     return TrialRecord(
         **known,

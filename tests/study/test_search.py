@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -94,6 +95,27 @@ def test_finalists_of_scenes_are_compared_with_their_teachers(tmp_path: Path) ->
     zero_shot = metrics["clip zero-shot top-1"]
     assert zero_shot.teacher.value > 0.6
     assert zero_shot.untrained.value < 0.1
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_network_taught_again(tmp_path: Path) -> None:
+    recipe = {**TINY["recipe"], "steps": 60, "finalist_steps": 60, "targets": "live"}
+    config = StudyConfig.parse({**TINY, "recipe": recipe, "trials": 1, "finalists": 0, "baselines": "none"}, "test")
+    killed: list[int] = []
+
+    def kill_once() -> None:
+        while not killed:
+            time.sleep(0.05)
+            if (tmp_path / "candidates" / "0000" / "measurement.json").exists():
+                killed.append(int(next(tmp_path.glob("workers/*.json")).stem))
+                os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_once, daemon=True)
+    killer.start()
+    (trial,) = search(tmp_path, config, 1, Console(quiet=True)).trials
+    killer.join(10)
+    assert killed
+    assert trial.state == "complete"
+    assert len(list(tmp_path.glob("workers/*.log"))) == 2
 
 
 def test_a_search_that_is_stopped_ends_its_workers_and_goes_on(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from eradio.errors import EradioError
-from eradio.files import read_json, write_atomically, write_json
+from eradio.files import read_json, write_json
+from eradio.tensors import write_tensors
 
 WEIGHTS = "model.safetensors"
 MERGES = "merges.txt.gz"
@@ -72,14 +73,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def write_weights(folder: Path, state: dict[str, Tensor]) -> None:
     """Store the tensors in half precision as the folder's weights, atomically."""
-    half = {name: (value.half() if value.is_floating_point() else value).contiguous() for name, value in state.items()}
-
-    def write(temporary: Path) -> None:
-        save_file(half, temporary)
-        # safetensors lets only the owner read its files; a shipped one is everybody's.
-        temporary.chmod(0o644)
-
-    write_atomically(folder / WEIGHTS, write)
+    half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+    write_tensors(folder / WEIGHTS, half)
 
 
 def write_config(folder: Path, kind: str, config: dict[str, Any]) -> None:
