@@ -19,7 +19,8 @@ def cosine_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """
     # A third of the time of torch's cosine_similarity, which normalises both sides element by element.
     lengths = torch.linalg.vector_norm(student, dim=-1) * torch.linalg.vector_norm(teacher, dim=-1)
-    return 1 - ((student * teacher).sum(-1) / lengths.clamp_min(_SHORTEST)).mean()
+    cosine: Tensor = (student * teacher).sum(-1) / lengths.clamp_min(_SHORTEST)
+    return 1 - cosine.mean()
 
 
 def spatial_loss(student: Tensor, teacher: Tensor, weights: SpatialLoss) -> Tensor:

@@ -1,16 +1,34 @@
 """Live progress of a search: a line for every trial that ends, and a bar with what is left."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from eradio.front import front
 from eradio.study.records import FinalistRecord, TrialRecord
+
+FINALIST = "finalist"
+"""First word of a worker's job while it trains a finalist."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a search has to do: networks at the rung, and networks that are taught on after it."""
+
+    networks: int
+    steps: int
+    finalists: int
+    finalist_steps: int
+
+    def total(self) -> int:
+        """Training steps in all."""
+        return self.networks * self.steps + self.finalists * (self.finalist_steps - self.steps)
 
 
 @dataclass(frozen=True)
@@ -21,26 +39,41 @@ class Snapshot:
     finalists: tuple[FinalistRecord, ...]
     workers: tuple[dict[str, Any], ...]
 
+    def networks(self) -> int:
+        """Distinct networks that completed their rung."""
+        return sum(trial.state == "complete" and trial.duplicate_of is None for trial in self.trials)
+
+    def steps_done(self, workload: Workload) -> int:
+        """Training steps of all that ended and of all that is under way."""
+        extra = workload.finalist_steps - workload.steps
+        done = self.networks() * workload.steps + len(self.finalists) * extra
+        for worker in self.workers:
+            if worker["job"].startswith(FINALIST):
+                done += max(0, worker["step"] - workload.steps)
+            elif worker["folder"] is not None:
+                done += worker["step"]
+        return min(done, workload.total())
+
 
 class Display:
     """Shows snapshots on a console; a line per event where the console is no terminal."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, workload: Workload, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
-        self._total = total
+        self._workload = workload
         self._seen: set[tuple[str, str, int]] = set()
-        self._began = time.monotonic()
+        self._clock = clock
+        self._began = clock()
         self._first: int | None = None
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
             TextColumn("{task.fields[facts]}"),
             TimeElapsedColumn(),
             console=console,
             transient=True,
         )
-        self._task = self._progress.add_task("networks", total=total, facts="")
+        self._task = self._progress.add_task("search", total=workload.total(), facts="")
 
     def __enter__(self) -> "Display":
         self._progress.start()
@@ -53,21 +86,18 @@ class Display:
 
     def update(self, snapshot: Snapshot) -> None:
         """Print what has ended since the last call and redraw the bar."""
-        counted = [trial for trial in snapshot.trials if trial.state == "complete" and trial.duplicate_of is None]
-        facts = summary(snapshot)
+        done = snapshot.steps_done(self._workload)
         if self._first is None:
-            self._first = len(counted)
+            self._first = done
+        count = f"{snapshot.networks()}/{self._workload.networks} networks"
+        facts = f"{count}, {summary(snapshot)}{self._left(done)}"
         for trial in snapshot.trials:
             self._say(("trial", trial.role, trial.number), _trial_line(trial), facts)
         for finalist in snapshot.finalists:
             line = f"finalist {finalist.name}: loss {finalist.score.loss:.4f} after {finalist.score.steps} steps"
-            self._say(("finalist", finalist.role, finalist.number), line, facts)
+            self._say((FINALIST, finalist.role, finalist.number), line, facts)
         doing = ", ".join(_job(worker) for worker in snapshot.workers if worker["job"] != "done")
-        self._progress.update(
-            self._task,
-            completed=min(len(counted), self._total),
-            facts=f"{facts}{self._left(len(counted))} | {doing}",
-        )
+        self._progress.update(self._task, completed=done, facts=f"{facts} | {doing}")
 
     def _say(self, key: tuple[str, str, int], line: str, facts: str) -> None:
         if key not in self._seen:
@@ -76,11 +106,12 @@ class Display:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _left(self, done: int) -> str:
-        """Time left, from the rate at which networks of this session ended."""
+        """Time left, from the rate of training steps since this session began."""
         new = done - (self._first or 0)
-        if new < 1 or done >= self._total:
+        left = self._workload.total() - done
+        if new < 1 or left < 1:
             return ""
-        seconds = (time.monotonic() - self._began) / new * (self._total - done)
+        seconds = (self._clock() - self._began) / new * left
         return f", ETA {int(seconds // 60)}:{int(seconds % 60):02d}"
 
 

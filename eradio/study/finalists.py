@@ -14,6 +14,7 @@ from eradio.files import read_json, write_json
 from eradio.front import front
 from eradio.locks import locked, try_lock
 from eradio.search_space import parse_network
+from eradio.study.display import FINALIST
 from eradio.study.ledger import RECORD, read_records
 from eradio.study.objective import curve_of, manifest, reason, score_of, teach, untrained
 from eradio.study.records import Comparison, FinalistRecord, Role, TrialRecord
@@ -99,7 +100,7 @@ def _finish(run: Run, finalist: Finalist, show: Show) -> FinalistRecord:
     trial = TrialRecord.parse(read_json(folder / RECORD), str(folder / RECORD))
     network = parse_network(trial.network, str(folder / RECORD))
     steps = run.config.recipe.finalist_steps
-    name = f"finalist {trial.name}"
+    name = f"{FINALIST} {trial.name}"
     known = {
         "role": trial.role,
         "number": trial.number,

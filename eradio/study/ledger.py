@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import optuna
@@ -237,10 +238,16 @@ def read_records(folder: Path, studies: tuple[Study, Study]) -> list[TrialRecord
                 continue
             path = folder / f"{role}s" / f"{trial.number:04d}" / RECORD
             if path.exists():
-                records.append(TrialRecord.parse(read_json(path), str(path)))
+                records.append(_record_at(path, path.stat().st_mtime_ns))
             else:
                 records.append(_record_of(trial, role))
     return records
+
+
+@lru_cache(maxsize=1 << 14)
+def _record_at(path: Path, written: int) -> TrialRecord:
+    """The record in a file; read once, since the display asks every second and a record never changes."""
+    return TrialRecord.parse(read_json(path), str(path))
 
 
 def _record_of(trial: FrozenTrial, role: Role) -> TrialRecord:

@@ -19,7 +19,7 @@ from eradio.locks import locked
 from eradio.manifest import environment
 from eradio.search_space import named
 from eradio.study.config import StudyConfig
-from eradio.study.display import Display, Snapshot
+from eradio.study.display import Display, Snapshot, Workload
 from eradio.study.finalists import read_finalists
 from eradio.study.ledger import count_death, read_records
 from eradio.study.records import StudyRecords
@@ -103,7 +103,7 @@ def _prepare(run: Run, console: Console) -> None:
 def _supervise(run: Run, workers: int, console: Console) -> None:
     processes = [_start(run.folder) for _ in range(workers)]
     restarts = 0
-    with Display(console, _total(run)) as display:
+    with Display(console, _workload(run)) as display:
         try:
             while processes:
                 time.sleep(_POLL_SECONDS)
@@ -175,8 +175,14 @@ def _snapshot(run: Run, processes: Sequence["subprocess.Popen[str]"]) -> Snapsho
     return Snapshot(records, tuple(read_finalists(run.folder)), tuple(states))
 
 
-def _total(run: Run) -> int:
-    return run.config.trials + len(run.baselines)
+def _workload(run: Run) -> Workload:
+    config, rivals = run.config, len(run.baselines)
+    return Workload(
+        networks=config.trials + rivals,
+        steps=config.recipe.steps,
+        finalists=config.finalists + min(config.finalists, rivals),
+        finalist_steps=config.recipe.finalist_steps,
+    )
 
 
 def _add_seconds(folder: Path, seconds: float) -> None:

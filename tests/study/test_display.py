@@ -4,9 +4,11 @@ import io
 
 from rich.console import Console
 
-from eradio.study.display import Display, Snapshot, summary
+from eradio.study.display import Display, Snapshot, Workload, summary
 from tests.analysis import made_up
 
+WORKLOAD = Workload(networks=5, steps=10, finalists=2, finalist_steps=30)
+IDLE = {"job": "waiting", "folder": None, "step": 3, "steps": 10}
 TRIALS = (made_up.trial(0, 1000, 0.6), made_up.trial(1, 500, 0.5), made_up.trial(2, 400, 0.7))
 
 
@@ -18,7 +20,7 @@ def test_summary_gives_the_best_loss_and_the_front_s_size() -> None:
 def test_every_event_is_said_once() -> None:
     text = io.StringIO()
     workers = ({"job": "trial 3", "folder": None, "step": 5, "steps": 10},)
-    with Display(Console(file=text, width=200), total=5) as display:
+    with Display(Console(file=text, width=200), WORKLOAD) as display:
         display.update(Snapshot(TRIALS[:1], (), workers))
         failed = made_up.failed(3, reason="diverged: [/red] the loss was nan")
         twin = made_up.trial(4, duplicate_of=0)
@@ -34,12 +36,22 @@ def test_every_event_is_said_once() -> None:
 
 
 def test_a_terminal_sees_the_bar_with_what_is_left() -> None:
-    text = io.StringIO()
-    workers = ({"job": "trial 3", "folder": None, "step": 5, "steps": 10},)
-    with Display(Console(file=text, width=160, force_terminal=True), total=5) as display:
-        display.update(Snapshot((), (), workers))
+    text, seconds = io.StringIO(), iter([0.0, *[30.0] * 9])
+    workers = ({"job": "trial 3", "folder": "3", "step": 5, "steps": 10}, {**IDLE, "job": "teacher targets"})
+    with Display(Console(file=text, width=160, force_terminal=True), WORKLOAD, lambda: next(seconds)) as display:
+        display.update(Snapshot((), (), ()))
         display.update(Snapshot(TRIALS, (), workers))
     said = text.getvalue()
-    assert "3/5" in said
-    assert "ETA" in said
+    assert "3/5 networks" in said
     assert "trial 3 5/10" in said
+    # 35 of 90 steps took 30 seconds; the other 55 take 47.
+    assert "ETA 0:47" in said
+
+
+def test_steps_count_what_ended_and_what_is_under_way() -> None:
+    finalist = {"job": "finalist trial 1", "folder": "1", "step": 17, "steps": 30}
+    early = {"job": "finalist trial 0", "folder": "0", "step": 8, "steps": 30}
+    twin = made_up.trial(4, duplicate_of=0)
+    assert Snapshot((), (), (IDLE,)).steps_done(WORKLOAD) == 0
+    assert Snapshot((*TRIALS, twin), (), (finalist, early)).steps_done(WORKLOAD) == 3 * 10 + 7
+    assert Snapshot(TRIALS, (made_up.finalist(TRIALS[0]),), (finalist,)).steps_done(WORKLOAD) == 3 * 10 + 20 + 7
