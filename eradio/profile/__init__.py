@@ -2,7 +2,7 @@
 
 from eradio.profile.command import default_canary_folder, profile_command
 from eradio.profile.complexity import Complexity, complexity
-from eradio.profile.measuring import measure, measure_module
+from eradio.profile.measuring import calibrate, measure, measure_module
 from eradio.profile.record import Measurement, identity
 from eradio.profile.table import as_json, table
 from eradio.profile.target import Protocol, Target
@@ -13,6 +13,7 @@ __all__ = [
     "Protocol",
     "Target",
     "as_json",
+    "calibrate",
     "complexity",
     "default_canary_folder",
     "identity",

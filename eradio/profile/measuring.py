@@ -88,6 +88,21 @@ def measure_module(
     )
 
 
+def calibrate(target: Target, *, canary_folder: Path, lock: DeviceLock | None) -> Reference:
+    """The canary's rate, to which images per second refer: measured if the folder does not have it yet.
+
+    To be called while the machine does nothing else of ours, so that one folder's unit is an idle machine's.
+
+    Raises:
+        EradioError: the engine is missing.
+    """
+    with (
+        load_engine(target.engine).prepare(Canary(), fixed_pictures(target), target.threads) as canary,
+        lock.measuring() if lock else nullcontext(),
+    ):
+        return reference_for(target, canary_folder, lambda: _calibrate(canary, target))
+
+
 def stopwatch(target: Target) -> Clock:
     """What a call is charged: with one thread the processor time of this process, else elapsed time.
 

@@ -50,7 +50,7 @@ def zoo() -> Mapping[str, Network]:
 
 
 def baselines(world: str) -> tuple[NamedNetwork, ...]:
-    """The networks from timm that a study in this world compares itself with, in families of three sizes.
+    """The networks from timm that a study in this world compares itself with, in families of two or three sizes.
 
     Raises:
         EradioError: there are no baselines for this world.

@@ -17,6 +17,7 @@ from eradio.errors import EradioError
 from eradio.files import read_json, write_json
 from eradio.locks import locked
 from eradio.manifest import environment
+from eradio.profile import calibrate
 from eradio.search_space import named
 from eradio.study.config import StudyConfig
 from eradio.study.display import Display, Snapshot, Workload
@@ -89,6 +90,8 @@ def _prepare(run: Run, console: Console) -> None:
             cached, why = choose(recipe.targets, needed, shutil.disk_usage(run.folder).free)
             write_json(path, {"cached": cached, "why": why})
     console.print(read_json(path)["why"] + ".")
+    with console.status("Measuring the canary, the unit of every throughput, while nothing else runs"):
+        calibrate(run.config.target, canary_folder=run.folder, lock=run.device)
     digests = {
         "study": run.config.identity(),
         "space": run.space.digest(),

@@ -7,7 +7,16 @@ from torch import nn
 
 from eradio.errors import EradioError
 from eradio.locks import DeviceLock, try_lock
-from eradio.profile import Measurement, Protocol, Target, identity, measure, measure_module, profile_command
+from eradio.profile import (
+    Measurement,
+    Protocol,
+    Target,
+    calibrate,
+    identity,
+    measure,
+    measure_module,
+    profile_command,
+)
 from eradio.profile.randomise import randomise_constants
 from eradio.search_space import baselines
 from tests.contracts.engine import Student
@@ -63,6 +72,13 @@ def test_a_described_network_is_measured_under_its_digest(store):
 def test_a_network_is_measured_by_name(store):
     found = profile_command("timm/resnet10t", quick("eager"), canary_folder=store)
     assert found.parameters > 4_000_000
+
+
+def test_the_unit_is_calibrated_once_and_then_shared(tmp_path):
+    first = calibrate(quick("eager"), canary_folder=tmp_path, lock=DeviceLock(tmp_path, "cpu"))
+    assert first.images_per_second > 0
+    assert calibrate(quick("eager"), canary_folder=tmp_path, lock=None) == first
+    assert measure_module(Student(), "student", quick("eager"), canary_folder=tmp_path, lock=None).canary == first
 
 
 def test_an_unknown_name_is_a_sentence(store):

@@ -33,6 +33,12 @@ def test_the_best_of_the_front_and_their_nearest_rivals_slowest_first() -> None:
     ]
 
 
+def test_a_student_that_a_faster_one_all_but_equals_is_no_finalist() -> None:
+    close = [made_up.trial(0, 900, 0.400), made_up.trial(1, 1000, 0.405), made_up.trial(2, 2000, 0.418)]
+    assert _keys(close, 2) == [("candidate", 1), ("candidate", 2)]
+    assert _keys(close, 1) == [("candidate", 1)]
+
+
 def test_a_dominated_a_failed_and_a_repeated_network_are_never_finalists() -> None:
     numbers = {number for role, number in _keys(STUDENTS + RIVALS, 9) if role == "candidate"}
     assert numbers == {0, 1, 3, 4}

@@ -1,6 +1,7 @@
 """The whole chain on real pictures and on scenes, with real workers, in miniature."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -66,6 +67,8 @@ def test_a_study_of_a_folder_of_pictures_from_start_to_report(tmp_path: Path) ->
         assert trial.score is not None
         assert trial.score.steps == 4
         assert trial.manifest["environment"]["libraries"]["torch"]
+    # The unit is calibrated before the workers start, and all of them use it.
+    assert len(json.loads((run / "canary.json").read_text())["references"]) == 1
     (finalist,) = records.finalists
     assert finalist.score.steps == 6
     assert finalist.comparisons == ()
