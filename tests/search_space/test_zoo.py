@@ -35,7 +35,7 @@ def test_a_generation_answers_on_the_meta_device():
     assert features.spatial.shape == (1, 1024, 14, 14)
 
 
-def test_baselines_cover_four_families_of_three_sizes_and_learn():
+def test_baselines_cover_four_families_of_two_or_three_sizes_and_learn():
     sizes = {}
     for name, network in baselines("tiny"):
         module = build(network)
@@ -45,7 +45,7 @@ def test_baselines_cover_four_families_of_three_sizes_and_learn():
         assert min(features.spatial.shape[2:]) >= 4
         sizes.setdefault(name.rpartition("_")[0], []).append(parameters(module))
     assert len(sizes) >= 4
-    assert all(len(family) == 3 and family == sorted(family) for family in sizes.values())
+    assert all(2 <= len(family) <= 3 and family == sorted(family) for family in sizes.values())
 
 
 def test_every_name_of_the_zoo_has_words_of_its_own():
