@@ -118,9 +118,10 @@ def run_command(arguments: list[str]) -> int:
 
 
 def _report(run: Path, out: Path) -> None:
-    from eradio.analysis.outcome import outcome, verdicts
+    from eradio.analysis.outcome import outcome
     from eradio.analysis.report import write_report
     from eradio.analysis.tables import front_table
+    from eradio.analysis.verdicts import verdicts
     from eradio.study.search import read_study
 
     records = read_study(run)

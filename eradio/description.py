@@ -14,7 +14,7 @@ from eradio.errors import EradioError
 class Description(BaseModel):
     """A frozen model with a canonical JSON form, a digest of it, and errors that are sentences."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def canonical(self) -> str:
         """JSON with sorted keys and no spaces: equal descriptions give equal text."""

@@ -7,3 +7,7 @@ class EradioError(Exception):
     The text is one sentence or two: what was wrong, where, and what to do. The command line prints it as it
     stands, without a traceback, and exits with a non-zero status.
     """
+
+
+class MachineError(EradioError):
+    """The machine refused (no room, no permission, a lock that is not given back): no network is to blame."""

@@ -8,14 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from eradio.errors import EradioError
+from eradio.errors import EradioError, MachineError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, flush it to the disk and rename it to `path`.
 
     Raises:
-        EradioError: the file system is full or cannot be written.
+        MachineError: the file system is full or cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -31,11 +31,19 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def disk_error(error: OSError, path: Path) -> EradioError:
+def sweep(folder: Path) -> None:
+    """Remove the temporary files below a folder whose writers were killed."""
+    for path in folder.rglob(".*.tmp"):
+        writer = path.name.split(".")[-2]
+        if writer.isdigit() and not Path("/proc", writer).exists():
+            path.unlink(missing_ok=True)
+
+
+def disk_error(error: OSError, path: Path) -> MachineError:
     """The sentence for an operating system's refusal to write `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return EradioError(f"No room left to write {path}. Free some space, then run the same command again.")
-    return EradioError(f"Cannot write {path}: {error.strerror or error}. Check the folder and its permissions.")
+        return MachineError(f"No room left to write {path}. Free some space, then run the same command again.")
+    return MachineError(f"Cannot write {path}: {error.strerror or error}. Check the folder and its permissions.")
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eradio.errors import EradioError
+from eradio.errors import MachineError
 
 _POLL_SECONDS = 0.005
 
@@ -18,14 +18,14 @@ def locked(path: Path, *, shared: bool = False, timeout: float | None = None) ->
     """Hold an advisory lock on `path` (created if missing).
 
     Raises:
-        EradioError: another process held the lock for `timeout` seconds.
+        MachineError: another process held the lock for `timeout` seconds.
     """
     handle = _open(path)
     try:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not _take(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
             if deadline is not None and time.monotonic() > deadline:
-                raise EradioError(
+                raise MachineError(
                     f"Another process has held {path} for more than {timeout:g} seconds. "
                     f"Look for a stopped eradio process (state T in ps), continue or end it, then try again."
                 )

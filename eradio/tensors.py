@@ -16,7 +16,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
     """Write named tensors as one safetensors file, atomically.
 
     Raises:
-        EradioError: the file system is full or cannot be written.
+        MachineError: the file system is full or cannot be written.
     """
     content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=metadata)
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
@@ -26,7 +26,7 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values, nested, in torch's format, atomically.
 
     Raises:
-        EradioError: the file system is full or cannot be written.
+        MachineError: the file system is full or cannot be written.
     """
     content = io.BytesIO()
     torch.save(state, content)

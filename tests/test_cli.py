@@ -62,7 +62,7 @@ def mistakes(tmp_path: Path) -> Path:
     [
         (["search", "--config", "missing.yaml"], "Cannot read missing.yaml"),
         (["search", "--config", "typo.yaml"], "'trails' is not a known key"),
-        (["search", "--trials", "-3"], "'trials'"),
+        (["search", "--trials", "-3"], "--trials must be at least 1"),
         (["search", "--trials", "many"], "'many' is not a valid integer"),
         (["search", "--workers", "0"], "--workers must be at least 1"),
         (["search", "--data", "nowhere", "--out", "run"], "There is no folder"),

@@ -80,7 +80,7 @@ def _panel(axes: Axes, name: str, some: Sequence[Line]) -> Floats:
     shown = [line for line in some if line.emphasised]
     for line in some:
         if not line.emphasised:
-            axes.plot(*_track(line), color="#d4d4d4", linewidth=0.6, zorder=1)
+            axes.plot(*_track(line), color="#949494", linewidth=0.5, zorder=1)
     colors = matplotlib.colormaps["cividis"](np.linspace(0, 0.75, len(shown)))
     for line, color, dash in zip(shown, colors, cycle(_DASHES), strict=False):
         axes.plot(*_track(line), color=color, linestyle=dash, linewidth=1.2, zorder=2)
@@ -97,6 +97,8 @@ def _name(axes: Axes, shown: Sequence[Line], colors: Floats) -> None:
     ends = [_end(line) for line in shown]
     if not ends:
         return
+    # Reading the limits applies the pending autoscale, without which the transforms are those of an empty plot.
+    axes.get_xlim(), axes.get_ylim()
     heights = (axes.transScale + axes.transLimits).transform(ends)[:, 1]
     order = np.argsort(heights)
     placed = spread(heights[order], gap=min(0.055, 1 / len(ends)))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -86,10 +87,9 @@ def _candidates(axes: Axes, candidates: Sequence[Point], edge: Sequence[Point]) 
                 linestyle="none",
                 marker=marker,
                 markersize=6.5 if emphasised else 5,
-                color=color,
-                alpha=1 if emphasised else 0.38,
-                markeredgecolor=INK if emphasised else color,
-                markeredgewidth=0.9 if emphasised else 0,
+                markerfacecolor=to_rgba(color, 1 if emphasised else 0.38),
+                markeredgecolor=INK if emphasised else GREY,
+                markeredgewidth=0.9 if emphasised else 0.6,
                 label="_" if emphasised else f"candidate, {plain(name, 24)}",
                 zorder=4 if emphasised else 2,
                 clip_on=False,

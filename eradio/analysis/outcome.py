@@ -1,14 +1,13 @@
 """What a study found, in sentences that never rank two intervals that overlap."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eradio.analysis.numbers import between, counted, number, plus_minus
-from eradio.analysis.points import Point, called, front_of, points
+from eradio.analysis.points import Point, front_of, points
 from eradio.front import hypervolume
 from eradio.interval import Interval
-from eradio.study.records import FinalistRecord, StudyRecords
+from eradio.study.records import StudyRecords
 
 MARGIN = 0.1
 """How far behind the worst point the reference stands, in parts of the fronts' range."""
@@ -67,13 +66,6 @@ def outcome(run: StudyRecords) -> list[str]:
     return [_volumes(candidates, baselines), _overtaken(candidates, baselines), _extent(candidates)]
 
 
-def verdicts(run: StudyRecords) -> list[str]:
-    """One sentence for each finalist of the search: where it stands beside the nearest baseline."""
-    candidates = [finalist for finalist in run.finalists if finalist.role == "candidate"]
-    baselines = [finalist for finalist in run.finalists if finalist.role == "baseline"]
-    return [_verdict(finalist, baselines) for finalist in candidates]
-
-
 def _extent(candidates: list[Point]) -> str:
     edge = front_of(candidates)
     ahead = f"The search trained {counted(len(candidates), 'distinct network')}"
@@ -103,7 +95,7 @@ def _volumes(candidates: list[Point], baselines: list[Point]) -> str:
     return (
         f"{claim}. The searched front's hypervolume is {between(ours)}, the baselines' {between(theirs)}, in "
         f"images/s × loss from the reference point of {number(reference.throughput)} images/s and a loss of "
-        f"{number(reference.loss, 4)}."
+        f"{number(reference.loss, 4)}. The intervals are those of the throughputs; the losses are of one seed."
     )
 
 
@@ -119,39 +111,4 @@ def _overtaken(candidates: list[Point], baselines: list[Point]) -> str:
         f"Some candidate is faster, beyond both intervals, with no higher loss than {lost} of the "
         f"{counted(len(theirs), 'network')} on the baselines' front; some baseline is so beside {won} of the "
         f"{counted(len(ours), 'network')} on the searched front."
-    )
-
-
-def _verdict(finalist: FinalistRecord, baselines: list[FinalistRecord]) -> str:
-    ours = finalist.measurement.throughput
-    trained = f"Trained for {counted(finalist.score.steps, 'step')}, #{finalist.number}"
-    alike = [baseline for baseline in baselines if baseline.score.steps == finalist.score.steps]
-    if not alike:
-        return f"{trained} ({plus_minus(ours)} images/s) has no baseline trained as long to stand beside."
-    baseline = min(alike, key=lambda other: abs(math.log(other.measurement.throughput.value / ours.value)))
-    theirs = baseline.measurement.throughput
-    if ours.overlaps(theirs):
-        speed = "cannot be told apart in throughput from"
-    else:
-        speed = "is faster than" if ours.low > theirs.high else "is slower than"
-    difference = finalist.score.loss - baseline.score.loss
-    loss = "an equal" if difference == 0 else "a lower" if difference < 0 else "a higher"
-    name = called(baseline.role, baseline.number, baseline.name)
-    return (
-        f"{trained} ({plus_minus(ours)} images/s) {speed} the nearest baseline {name} ({plus_minus(theirs)} "
-        f"images/s) and has {loss} validation loss ({number(finalist.score.loss, 4)} against "
-        f"{number(baseline.score.loss, 4)}){_downstream(finalist, baseline)}."
-    )
-
-
-def _downstream(finalist: FinalistRecord, baseline: FinalistRecord) -> str:
-    others = {comparison.metric: comparison.student for comparison in baseline.comparisons}
-    pairs = [(one.student, others[one.metric]) for one in finalist.comparisons if one.metric in others]
-    if not pairs:
-        return ""
-    above = sum(ours.low > theirs.high for ours, theirs in pairs)
-    below = sum(ours.high < theirs.low for ours, theirs in pairs)
-    return (
-        f"; of {counted(len(pairs), 'downstream metric')} its interval lies above the baseline's in {above}, "
-        f"below it in {below}, and overlaps it in {len(pairs) - above - below}"
     )

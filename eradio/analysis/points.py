@@ -1,6 +1,5 @@
 """The networks of a study that have both a throughput and a loss, and the fronts they make."""
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ def points(run: StudyRecords, role: Role) -> list[Point]:
         )
         for trial in run.trials
         if trial.role == role and trial.state == "complete" and trial.duplicate_of is None
-        if trial.measurement is not None and trial.score is not None and math.isfinite(trial.score.loss)
+        if trial.measurement is not None and trial.score is not None
     ]
 
 

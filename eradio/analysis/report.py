@@ -13,16 +13,18 @@ from markupsafe import Markup
 from eradio.analysis.curves import curves
 from eradio.analysis.figures import pareto
 from eradio.analysis.numbers import counted, lasting, number, plus_minus
-from eradio.analysis.outcome import outcome, verdicts
+from eradio.analysis.outcome import outcome
 from eradio.analysis.points import Point, front_of, plain, points
 from eradio.analysis.style import drawn, inline, saver
-from eradio.analysis.tables import front_cells, front_frame, millions, trials_frame
+from eradio.analysis.tables import finalists_frame, front_cells, front_frame, millions, trials_frame
+from eradio.analysis.verdicts import verdicts
 from eradio.files import write_atomically
 from eradio.study.records import StudyRecords, TrialRecord
 
 
 def write_report(run: StudyRecords, folder: Path) -> Path:
-    """Write report.html, pareto.png, pareto.svg, curves.svg, trials.csv and front.csv, each atomically.
+    """Write report.html, pareto.png, pareto.svg, curves.svg, trials.csv, front.csv and finalists.csv, each
+    atomically.
 
     Args:
         run: a finished or unfinished study.
@@ -42,6 +44,7 @@ def write_report(run: StudyRecords, folder: Path) -> Path:
         "curves.svg": learning,
         "trials.csv": _csv(trials_frame(run)),
         "front.csv": _csv(front_frame(run)),
+        "finalists.csv": _csv(finalists_frame(run)),
         "report.html": page(run, chart, learning).encode("utf-8", errors="replace"),
     }
     for name, content in contents.items():
@@ -75,6 +78,7 @@ def page(run: StudyRecords, chart: bytes, learning: bytes) -> str:
     edge = front_of(points(run, "candidate"))
     return surroundings.get_template("report.html").render(
         run=run,
+        candidates=len(points(run, "candidate")),
         sentences=outcome(run),
         verdicts=verdicts(run),
         # Our own figures; every text in them was escaped when they were drawn.

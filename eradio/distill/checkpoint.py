@@ -1,5 +1,6 @@
 """Checkpoints of one training run: the last one of each rung, and the trunk that longer rungs continue."""
 
+import pickle
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,5 +70,5 @@ class CheckpointFolder:
 def _read(path: Path) -> Checkpoint:
     try:
         return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, EOFError, ValueError, TypeError, OSError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, OSError) as error:
         raise EradioError(f"The checkpoint {path} cannot be read ({error}). Remove it to start over.") from error

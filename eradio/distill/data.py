@@ -18,7 +18,11 @@ from eradio.scenes import Scenes
 
 Pixels = NDArray[np.uint8]
 
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+# A picture of a large-format camera is no attack; four times as many pixels as Pillow takes without a warning.
+Image.MAX_IMAGE_PIXELS = 1 << 29
+
+# Formats that Pillow opens by running another program, or that hold no picture.
+_NO_PICTURES = frozenset({"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"})
 
 
 class Dataset(Protocol):
@@ -77,7 +81,7 @@ class FolderPictures:
                 continue
             try:
                 return read_picture(self._files[place])
-            except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
+            except Exception as error:  # a decoder meets a hostile file with anything
                 self._bad[place] = f"{type(error).__name__}: {error}"
         raise EradioError(f"None of the {len(self._files)} files in {self._root} is a readable picture.")
 
@@ -93,9 +97,11 @@ class FolderPictures:
         """
         for place, file in enumerate(self._files):
             try:
-                with Image.open(file) as image:
-                    image.verify()
-            except (OSError, ValueError, SyntaxError, *_BOMBS) as error:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", Image.DecompressionBombWarning)
+                    with Image.open(file) as image:
+                        image.verify()
+            except Exception as error:
                 self._bad[place] = f"{type(error).__name__}: {error}"
         if len(self._bad) == len(self._files):
             raise EradioError(f"None of the {len(self._files)} files in {self._root} is a readable picture.")
@@ -106,7 +112,7 @@ def read_picture(path: Path) -> Pixels:
     """Decode one file to [H, W, 3], turned as its orientation tag says, transparency laid on grey.
 
     Raises:
-        OSError, ValueError, SyntaxError, DecompressionBombError or a Warning: it cannot be read safely.
+        Exception: it cannot be read safely; which one is the decoder's choice.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -115,7 +121,17 @@ def read_picture(path: Path) -> Pixels:
             if upright.has_transparency_data:
                 grey = Image.new("RGBA", upright.size, (128, 128, 128, 255))
                 upright = Image.alpha_composite(grey, upright.convert("RGBA"))
+            if upright.mode[0] in "IF":
+                return _grey(np.asarray(upright, dtype=np.float64), 65535.0 if ";16" in upright.mode else None)
             return np.asarray(upright.convert("RGB"))
+
+
+def _grey(values: NDArray[np.float64], full: float | None) -> Pixels:
+    """A map [H, W] of more than 8 bits as a grey picture; where the format names no white, the values tell it."""
+    most = float(values.max(initial=0.0))
+    full = full or next((top for top in (1.0, 255.0, 65535.0) if most <= top), most)
+    bytes_ = np.clip(values * (255.0 / full), 0, 255).round().astype(np.uint8)
+    return np.repeat(bytes_[:, :, None], 3, axis=2)
 
 
 def list_pictures(root: Path) -> list[Path]:
@@ -126,8 +142,12 @@ def list_pictures(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise EradioError(f"There is no folder {root}. Give the folder that holds your pictures.")
-    endings = set(Image.registered_extensions())
-    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in endings and path.is_file())
+    formats = Image.registered_extensions()
+    endings = {ending for ending, kind in formats.items() if kind in Image.OPEN and kind not in _NO_PICTURES}
+    # The figures of a search that was run in the same folder are none of its pictures.
+    runs = {path.parent for path in root.rglob("study.json")}
+    found = (path for path in root.rglob("*") if path.suffix.lower() in endings and path.is_file())
+    files = sorted(path for path in found if runs.isdisjoint(path.parents))
     if not files:
         raise EradioError(f"The folder {root} holds no picture file (png, jpg, webp, tif, ...). Give another folder.")
     return files

@@ -59,7 +59,7 @@ class SpatialLoss(Description):
 class Recipe(Description):
     """The shared multi-teacher recipe: data, teachers, losses, schedule, rung and validation."""
 
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     data: Data = ScenesData()
     teachers: tuple[TeacherSpec, ...] = Field(default_factory=shipped, min_length=1)
     resolution: int = Field(64, ge=16, le=2048, multiple_of=16, description="pixels, of the square pictures")

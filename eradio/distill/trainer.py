@@ -97,8 +97,7 @@ class Trainer:
                 watch(self._step, loss)
             if self._step == steps or kept.due():
                 kept.save(self._checkpoint(steps))
-        with guard():
-            parts = self.validate()
+        parts = self.validate(guard)
         return Outcome(steps, tuple(self._curve), sum(parts.values()), parts, tuple(sorted(self._unreadable)))
 
     def step(self, batch: Batch, steps: int) -> float:
@@ -119,14 +118,16 @@ class Trainer:
         return value
 
     @torch.no_grad()
-    def validate(self) -> dict[str, float]:
+    def validate(self, guard: Guard = nullcontext) -> dict[str, float]:
         """Mean loss of every head over the validation pictures, in evaluation mode."""
         self._student.eval()
         sums: dict[str, float] = {}
         pictures = 0
         for page in self._validation:
+            # Not inside the guard: live targets hold it for themselves, and to hold it twice may wait for ever.
             batch = self._targets.batch(page)
-            losses = distillation_losses(self._student(batch.inputs()), batch.floats(), self._recipe.spatial)
+            with guard():
+                losses = distillation_losses(self._student(batch.inputs()), batch.floats(), self._recipe.spatial)
             count = len(batch.pictures)
             pictures += count
             for name, loss in losses.items():

@@ -29,9 +29,13 @@ class StudyConfig(Description):
 
     def identity(self) -> str:
         """Digest of all but the budget: what must not change while a run folder is continued."""
+        return digest_of(self.lasting())
+
+    def lasting(self) -> dict[str, Any]:
+        """All but the budget, as plain data."""
         plain = self.model_dump(mode="json", exclude={"trials", "finalists"})
         plain["recipe"] = {**self.recipe.identity(), "steps": self.recipe.steps}
-        return digest_of(plain)
+        return plain
 
 
 def changed_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
@@ -56,9 +60,11 @@ def read_config(path: Path, *, data: Path | None = None, trials: int | None = No
     if not isinstance(plain, dict):
         raise EradioError(f"{path} must hold keys and values, such as `trials: 24`. Correct the file.")
     if trials is not None:
+        if trials < 1:
+            raise EradioError(f"--trials must be at least 1, not {trials}.")
         plain["trials"] = trials
     if data is not None:
         folder = data.expanduser().resolve()
-        plain.setdefault("recipe", {})["data"] = {"kind": "folder", "path": str(folder)}
+        plain["recipe"] = {**(plain.get("recipe") or {}), "data": {"kind": "folder", "path": str(folder)}}
         plain["name"] = f"{plain.get('name', 'default')}-{digest_of(str(folder))[:6]}"
     return StudyConfig.parse(plain, str(path))

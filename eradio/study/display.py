@@ -43,6 +43,10 @@ class Snapshot:
         """Distinct networks that completed their rung."""
         return sum(trial.state == "complete" and trial.duplicate_of is None for trial in self.trials)
 
+    def ended(self) -> int:
+        """Trials and finalists that have ended, however."""
+        return len(self.trials) + len(self.finalists)
+
     def steps_done(self, workload: Workload) -> int:
         """Training steps of all that ended and of all that is under way."""
         extra = workload.finalist_steps - workload.steps
@@ -94,8 +98,7 @@ class Display:
         for trial in snapshot.trials:
             self._say(("trial", trial.role, trial.number), _trial_line(trial), facts)
         for finalist in snapshot.finalists:
-            line = f"finalist {finalist.name}: loss {finalist.score.loss:.4f} after {finalist.score.steps} steps"
-            self._say((FINALIST, finalist.role, finalist.number), line, facts)
+            self._say((FINALIST, finalist.role, finalist.number), _finalist_line(finalist), facts)
         doing = ", ".join(_job(worker) for worker in snapshot.workers if worker["job"] != "done")
         self._progress.update(self._task, completed=done, facts=f"{facts} | {doing}")
 
@@ -135,6 +138,12 @@ def _trial_line(trial: TrialRecord) -> str:
         return f"{trial.role} {trial.number} is the same network as {trial.duplicate_of}"
     speed = trial.measurement.throughput
     return f"{trial.name}: loss {trial.score.loss:.4f}, {speed.value:.0f} images/s, {trial.words}"
+
+
+def _finalist_line(finalist: FinalistRecord) -> str:
+    if finalist.reason:
+        return f"finalist {finalist.name} failed: {finalist.reason}"
+    return f"finalist {finalist.name}: loss {finalist.score.loss:.4f} after {finalist.score.steps} steps"
 
 
 def _job(worker: dict[str, Any]) -> str:

@@ -9,13 +9,13 @@ import numpy as np
 
 from eradio.description import Description
 from eradio.distill.checkpoint import CheckpointFolder
-from eradio.distill.trainer import DivergedError
+from eradio.errors import EradioError
 from eradio.files import read_json, write_json
 from eradio.front import front
-from eradio.locks import locked, try_lock
+from eradio.locks import try_lock
 from eradio.search_space import parse_network
 from eradio.study.display import FINALIST
-from eradio.study.ledger import RECORD, read_records
+from eradio.study.ledger import RECORD, hopeless_reason, read_records
 from eradio.study.objective import curve_of, manifest, reason, score_of, teach, untrained
 from eradio.study.records import Comparison, FinalistRecord, Role, TrialRecord
 from eradio.study.run import Run
@@ -59,32 +59,31 @@ def choose(records: list[TrialRecord], count: int) -> list[Finalist]:
     return [Finalist(role=record.role, number=record.number) for record in ordered]
 
 
-def choose_once(run: Run) -> list[Finalist]:
-    """The study's finalists: chosen by the first worker that asks, from then on the same."""
-    path = run.folder / "finalists.json"
-    with locked(run.folder / "finalists.lock"):
-        if not path.exists():
-            chosen = choose(read_records(run.folder, run.studies), run.config.finalists)
-            write_json(path, [finalist.model_dump(mode="json") for finalist in chosen])
-    return [Finalist.parse(entry, str(path)) for entry in read_json(path)]
+def chosen_in(run: Run) -> list[Finalist]:
+    """The finalists of a study whose trials have all ended: the same for every worker, and after a restart.
+
+    They follow from the trials, so a study that is continued with a larger budget may get others; those that are
+    trained already keep their records.
+    """
+    return choose(read_records(run.folder, run.studies), run.config.finalists)
 
 
 def finished(run: Run, chosen: list[Finalist]) -> bool:
-    """Whether every finalist has its record."""
-    return all((finalist.folder(run) / RECORD).exists() for finalist in chosen)
+    """Whether every finalist is done."""
+    return all(_done(run, finalist) for finalist in chosen)
 
 
 def next_one(run: Run, chosen: list[Finalist], show: Show) -> bool:
     """Train and test one finalist that nobody holds; False if there is none."""
     for finalist in chosen:
         folder = finalist.folder(run)
-        if (folder / RECORD).exists():
+        if _done(run, finalist):
             continue
         lock = try_lock(folder / "lock")
         if lock is None:
             continue
         try:
-            if not (folder / RECORD).exists():
+            if not _done(run, finalist):
                 record = _finish(run, finalist, show)
                 write_json(folder / RECORD, record.model_dump(mode="json"))
                 CheckpointFolder(_trial_folder(run, finalist)).drop(record.score.steps)
@@ -98,6 +97,15 @@ def read_finalists(folder: Path) -> list[FinalistRecord]:
     """The records of the finalists that are done."""
     paths = sorted(folder.glob(f"finalists/*/{RECORD}"))
     return [FinalistRecord.parse(read_json(path), str(path)) for path in paths]
+
+
+def _done(run: Run, finalist: Finalist) -> bool:
+    """Whether it was trained for as long as the study now asks, or cannot be."""
+    path = finalist.folder(run) / RECORD
+    if not path.exists():
+        return False
+    record = FinalistRecord.parse(read_json(path), str(path))
+    return record.reason is not None or record.score.steps == run.config.recipe.finalist_steps
 
 
 def _finish(run: Run, finalist: Finalist, show: Show) -> FinalistRecord:
@@ -114,11 +122,16 @@ def _finish(run: Run, finalist: Finalist, show: Show) -> FinalistRecord:
         "measurement": trial.measurement,
         "manifest": manifest(run, network),
     }
+    hopeless = hopeless_reason(finalist.folder(run))
+    if hopeless:
+        return FinalistRecord(**known, score=trial.score, curve=trial.curve, reason=hopeless)
     try:
         student, outcome = teach(
             run, network, folder, steps, lambda step, loss: show(name, finalist.folder(run), step, steps)
         )
-    except (DivergedError, MemoryError, RuntimeError) as error:
+    except (EradioError, OSError):
+        raise
+    except Exception as error:  # as in the search itself: the network's own failure
         return FinalistRecord(**known, score=trial.score, curve=trial.curve, reason=reason(error))
     write_tensors(finalist.folder(run) / "student.safetensors", student.state_dict())
     comparisons: tuple[Comparison, ...] = ()

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from eradio.description import digest_of
 from eradio.errors import EradioError
-from eradio.files import read_json, write_json
+from eradio.files import read_json, sweep, write_json
 from eradio.locks import locked, try_lock
 from eradio.search_space import Architecture, Network, SearchSpace, named
 from eradio.study.config import StudyConfig
@@ -116,10 +116,17 @@ class Ledger:
                 lock = try_lock(self._trial_folder(role, frozen.number) / "lock")
                 if lock is None:
                     continue
+                if not self._is_running(study, frozen.number):
+                    # Its owner told it between our look and our lock.
+                    os.close(lock)
+                    continue
                 claim = self._open(study, role, Trial(study, frozen._trial_id), lock)
                 if claim is not None:
                     return claim
         return None
+
+    def _is_running(self, study: Study, number: int) -> bool:
+        return study.get_trials(deepcopy=False)[number].state == TrialState.RUNNING
 
     def _new_candidate(self) -> Claim | None:
         while self._open_places() > 0:
@@ -155,8 +162,7 @@ class Ledger:
         return claim
 
     def _resolve(self, study: Study, role: Role, trial: Trial, folder: Path, lock: int) -> Claim | None:
-        for leftover in folder.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        sweep(folder)
         if (folder / RECORD).exists():
             self._tell(study, trial, TrialRecord.parse(read_json(folder / RECORD), str(folder / RECORD)))
             return None
@@ -168,9 +174,9 @@ class Ledger:
         trial.set_user_attr("digest", network.digest())
         if role == "candidate" and self._known(study, trial, network):
             return None
-        deaths = folder / _DEATHS
-        if deaths.exists() and read_json(deaths) >= _MOST_DEATHS:
-            self._fail(study, trial, f"its worker died {_MOST_DEATHS} times, most likely for want of memory")
+        hopeless = hopeless_reason(folder)
+        if hopeless:
+            self._fail(study, trial, hopeless)
             return None
         return Claim(role, study, trial, name, network, folder, lock)
 
@@ -228,6 +234,14 @@ def count_death(folder: Path) -> None:
     write_json(path, (read_json(path) if path.exists() else 0) + 1)
 
 
+def hopeless_reason(folder: Path) -> str | None:
+    """Why the job of this folder is not to be tried again, if workers died on it too often."""
+    path = folder / _DEATHS
+    if not path.exists() or read_json(path) < _MOST_DEATHS:
+        return None
+    return f"its worker died {_MOST_DEATHS} times, most likely for want of memory"
+
+
 def read_records(folder: Path, studies: tuple[Study, Study]) -> list[TrialRecord]:
     """The records of all ended trials, candidates first; those that ended without one are made up from the study."""
     records = []
@@ -252,10 +266,11 @@ def _record_at(path: Path, written: int) -> TrialRecord:
 
 def _record_of(trial: FrozenTrial, role: Role) -> TrialRecord:
     duplicate = trial.user_attrs.get("duplicate_of")
+    name = trial.params.get(NETWORK_PARAMETER, f"trial {trial.number}")
     return TrialRecord(
         role=role,
         number=trial.number,
-        name=f"trial {trial.number}",
+        name=name,
         network_digest=trial.user_attrs.get("digest", ""),
         network={},
         words=trial.user_attrs.get("words", ""),

@@ -8,10 +8,10 @@ from typing import Any
 from eradio.description import digest_of
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.trainer import DivergedError, Outcome, Student, Trainer, new_student
-from eradio.errors import EradioError
+from eradio.errors import EradioError, MachineError
 from eradio.files import read_json, write_json
 from eradio.manifest import environment
-from eradio.profile import Measurement, measure
+from eradio.profile import Measurement, identity, measure
 from eradio.search_space import Network, build, describe
 from eradio.study.records import CurvePoint, Role, Score, TrialRecord
 from eradio.study.run import Run
@@ -28,7 +28,8 @@ def run_trial(
     A network that cannot be built, diverges or runs out of memory gives a record with the reason.
 
     Raises:
-        EradioError: the study itself cannot go on (a full disk, no readable picture).
+        EradioError: the study itself cannot go on (no room on the disk, a lock not given back, no readable picture).
+        OSError: the same, as the system says it.
     """
     began = time.monotonic()
     known: dict[str, Any] = {
@@ -43,11 +44,15 @@ def run_trial(
     write_json(folder / "architecture.json", known["network"])
     try:
         measurement = measured(run, network, folder)
-    except (EradioError, MemoryError, RuntimeError, ValueError) as error:
+    except (MachineError, OSError):
+        raise
+    except Exception as error:  # whatever a network does wrong is its own failure; the study goes on
         return TrialRecord(**known, state="failed", reason=reason(error), seconds=time.monotonic() - began)
     try:
         student, outcome = teach(run, network, folder, run.config.recipe.steps, watch)
-    except (DivergedError, MemoryError, RuntimeError, ValueError) as error:
+    except (EradioError, OSError):
+        raise
+    except Exception as error:
         return TrialRecord(
             **known,
             measurement=measurement,
@@ -68,10 +73,12 @@ def run_trial(
 
 
 def measured(run: Run, network: Network, folder: Path) -> Measurement:
-    """The network's throughput, from its folder if it was measured before the worker was stopped."""
+    """The network's throughput, from its folder if it was measured there on this machine before."""
     path = folder / "measurement.json"
     if path.exists():
-        return Measurement.parse(read_json(path), str(path))
+        known = Measurement.parse(read_json(path), str(path))
+        if known.identity == identity(network.digest(), run.config.target):
+            return known
     measurement = measure(network, run.config.target, canary_folder=run.folder, lock=run.device)
     write_json(path, measurement.model_dump(mode="json"))
     return measurement
@@ -123,6 +130,6 @@ def score_of(outcome: Outcome) -> Score:
 
 def curve_of(outcome: Outcome) -> tuple[CurvePoint, ...]:
     """A training curve of at most a hundred points as a record."""
-    every = max(1, len(outcome.curve) // 100)
+    every = -(-len(outcome.curve) // 100) or 1
     points = [*outcome.curve[every - 1 :: every]]
     return tuple(CurvePoint(step=step, loss=loss, learning_rate=rate) for step, loss, rate in points)

@@ -7,14 +7,15 @@ from pathlib import Path
 from optuna.study import Study
 
 from eradio.distill.cache import CachedTargets, cache_identity
-from eradio.distill.data import Dataset, open_data
+from eradio.distill.data import Dataset, FolderPictures, open_data
 from eradio.distill.heads import TeacherShape
 from eradio.distill.recipe import ScenesData, training_identity
 from eradio.distill.targets import LiveTargets, Page, Targets, pages
 from eradio.errors import EradioError
 from eradio.files import read_json, write_json
 from eradio.locks import DeviceLock, default_lock_folder
-from eradio.search_space import Network, SearchSpace, baselines
+from eradio.manifest import environment
+from eradio.search_space import Network, SearchSpace, baselines, named
 from eradio.study.config import StudyConfig, changed_keys
 from eradio.study.downstream import Bench
 from eradio.study.ledger import Ledger
@@ -80,6 +81,43 @@ class Run:
         """Labelled test pictures, where the study is of the embedded world."""
         return Bench(self.live.teachers) if isinstance(self.config.recipe.data, ScenesData) else None
 
+    def check(self) -> dict[str, str]:
+        """Open all that the study is made of, before anything is written, and return its digests.
+
+        Raises:
+            EradioError: a space, a network, a teacher or the pictures are missing or cannot be read.
+        """
+        for name in self.config.named:
+            named(name)
+        for data in self.data:
+            if isinstance(data, FolderPictures):
+                data.check()
+        return {
+            "study": self.config.identity(),
+            "space": self.space.digest(),
+            "training data": self.data[0].digest,
+            "validation data": self.data[1].digest,
+            **{f"teacher {teacher.name}": teacher.digest for teacher in self.live.teachers},
+        }
+
+    def begin(self, digests: dict[str, str]) -> None:
+        """Write down what the study is; a study that goes on must still be made of the same.
+
+        Raises:
+            EradioError: something it is made of has changed since, or the folder cannot be written.
+        """
+        facts = self.folder / "facts.json"
+        if facts.exists():
+            before = read_json(facts)["digests"]
+            changed = sorted(name for name in digests.keys() | before.keys() if digests.get(name) != before.get(name))
+            if changed:
+                raise EradioError(
+                    f"Since {self.folder} was begun, its {', '.join(changed)} changed, so old and new results could "
+                    "not be compared. Bring it back, or begin another study with --out."
+                )
+        write_json(self.folder / "study.json", self.config.model_dump(mode="json"))
+        write_json(facts, {"environment": environment(), "digests": digests})
+
     def shapes(self) -> tuple[TeacherShape, ...]:
         """The teachers' names and widths, for the heads."""
         return tuple(TeacherShape(t.name, t.summary_width, t.spatial_width) for t in self.live.teachers)
@@ -94,7 +132,7 @@ class Run:
 
 
 def open_run(folder: Path, config: StudyConfig | None = None) -> Run:
-    """Open a run folder, creating it if a configuration is given.
+    """Open a run folder, or with a configuration one that is yet to be begun.
 
     Raises:
         EradioError: there is no run, or it was started with another configuration.
@@ -107,10 +145,9 @@ def open_run(folder: Path, config: StudyConfig | None = None) -> Run:
     if path.exists():
         stored = StudyConfig.parse(read_json(path), str(path))
         if stored.identity() != config.identity():
-            keys = changed_keys(stored.model_dump(mode="json"), config.model_dump(mode="json"))
+            keys = changed_keys(stored.lasting(), config.lasting())
             raise EradioError(
                 f"{folder} holds a study with another configuration (different: {', '.join(keys)}). "
                 f"Give another folder with --out, or the configuration it was started with."
             )
-    write_json(path, config.model_dump(mode="json"))
     return Run(folder, config)

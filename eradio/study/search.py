@@ -14,7 +14,7 @@ from rich.console import Console
 from eradio.distill.cache import choose, page_bytes
 from eradio.distill.data import FolderPictures
 from eradio.errors import EradioError
-from eradio.files import read_json, write_json
+from eradio.files import read_json, sweep, write_json
 from eradio.locks import locked
 from eradio.manifest import environment
 from eradio.profile import calibrate
@@ -25,6 +25,7 @@ from eradio.study.finalists import read_finalists
 from eradio.study.ledger import count_death, read_records
 from eradio.study.records import StudyRecords
 from eradio.study.run import Run, open_run
+from eradio.study.storage import storage_refusals
 
 _POLL_SECONDS = 1.0
 _MOST_RESTARTS = 6
@@ -43,13 +44,16 @@ def search(folder: Path, config: StudyConfig, workers: int, console: Console) ->
         EradioError: the study cannot go on; what is finished is kept.
     """
     run = open_run(folder, config)
-    _prepare(run, console)
-    began = time.monotonic()
-    try:
-        _supervise(run, workers, console)
-    finally:
-        _add_seconds(folder, time.monotonic() - began)
-    return read_study(folder)
+    with storage_refusals(folder / "study.db"):
+        _prepare(run, console)
+        began = time.monotonic()
+        try:
+            _supervise(run, workers, console)
+        finally:
+            _add_seconds(folder, time.monotonic() - began)
+        records = read_study(folder)
+    _name_undecodable(run, records, console)
+    return records
 
 
 def read_study(folder: Path) -> StudyRecords:
@@ -76,13 +80,17 @@ def read_study(folder: Path) -> StudyRecords:
 def _prepare(run: Run, console: Console) -> None:
     """Check what can be checked before anything is paid for."""
     recipe = run.config.recipe
+    digests = run.check()
     for data in run.data:
-        if isinstance(data, FolderPictures):
-            bad = data.check()
-            if bad:
-                names = ", ".join(bad[:5]) + (", ..." if len(bad) > 5 else "")
-                console.print(f"{len(bad)} of {len(data)} files cannot be read and are replaced: {names}")
+        if isinstance(data, FolderPictures) and data.unreadable():
+            console.print(
+                f"{len(data.unreadable())} of {len(data)} files cannot be read and are replaced: "
+                f"{_listed(data.unreadable())}",
+                markup=False,
+            )
     with locked(run.folder / "prepare.lock"):
+        run.begin(digests)
+        sweep(run.folder)
         path = run.folder / "targets.json"
         if not path.exists():
             pages = run.pages(range(recipe.finalist_steps))
@@ -92,25 +100,20 @@ def _prepare(run: Run, console: Console) -> None:
     console.print(read_json(path)["why"] + ".")
     with console.status("Measuring the canary, the unit of every throughput, while nothing else runs"):
         calibrate(run.config.target, canary_folder=run.folder, lock=run.device)
-    digests = {
-        "study": run.config.identity(),
-        "space": run.space.digest(),
-        "training data": run.data[0].digest,
-        "validation data": run.data[1].digest,
-        **{f"teacher {teacher.name}": teacher.digest for teacher in run.live.teachers},
-    }
-    write_json(run.folder / "facts.json", {"environment": environment(), "digests": digests})
     run.ledger.enqueue([named(name) for name in run.config.named])
 
 
 def _supervise(run: Run, workers: int, console: Console) -> None:
     processes = [_start(run.folder) for _ in range(workers)]
-    restarts = 0
+    restarts = done = 0
     with Display(console, _workload(run)) as display:
         try:
             while processes:
                 time.sleep(_POLL_SECONDS)
-                display.update(_snapshot(run, processes))
+                snapshot = _snapshot(run, processes)
+                display.update(snapshot)
+                if snapshot.ended() > done:
+                    restarts, done = 0, snapshot.ended()
                 for process in [process for process in processes if process.poll() is not None]:
                     processes.remove(process)
                     if process.returncode == 0:
@@ -119,7 +122,7 @@ def _supervise(run: Run, workers: int, console: Console) -> None:
                         raise EradioError(_last_words(run.folder, process))
                     restarts += 1
                     if restarts > _MOST_RESTARTS:
-                        raise EradioError(f"Workers died {restarts} times. Free some memory, then run it again.")
+                        raise EradioError(f"{restarts} workers died in a row. Free some memory, then run it again.")
                     _blame(run.folder, process.pid)
                     processes.append(_start(run.folder))
             display.update(_snapshot(run, processes))
@@ -128,6 +131,19 @@ def _supervise(run: Run, workers: int, console: Console) -> None:
                 process.terminate()
             for process in processes:
                 process.wait()
+
+
+def _name_undecodable(run: Run, records: StudyRecords, console: Console) -> None:
+    """Say which pictures had a sound header and yet could not be decoded."""
+    known = {name for data in run.data if isinstance(data, FolderPictures) for name in data.unreadable()}
+    met = {name for trial in records.trials for name in trial.manifest.get("unreadable", ())}
+    if met - known:
+        late = sorted(met - known)
+        console.print(f"{len(late)} more files could not be decoded and were replaced: {_listed(late)}", markup=False)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _start(folder: Path) -> "subprocess.Popen[str]":

@@ -2,15 +2,17 @@
 
 import sqlite3
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study, StudyDirection
 from sqlalchemy.exc import OperationalError
 
-from eradio.errors import EradioError
+from eradio.errors import MachineError
 from eradio.study.config import StudyConfig
 
 OBJECTIVES = ("validation distillation loss", "images per second")
@@ -24,7 +26,7 @@ def open_studies(folder: Path, config: StudyConfig) -> tuple[Study, Study]:
     Both live in `study.db`, an SQLite file in write-ahead mode, which any of Optuna's tools can open.
 
     Raises:
-        EradioError: the file cannot be created or is no study's.
+        MachineError: the file cannot be created or is no study's.
     """
     path = folder / "study.db"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -40,13 +42,26 @@ def open_studies(folder: Path, config: StudyConfig) -> tuple[Study, Study]:
         raise storage_error(error, path) from error
 
 
-def storage_error(error: BaseException, path: Path) -> EradioError:
+@contextmanager
+def storage_refusals(path: Path) -> Iterator[None]:
+    """Turn what Optuna raises when the database refuses into a sentence.
+
+    Raises:
+        MachineError: the database cannot be written or read.
+    """
+    try:
+        yield
+    except (StorageInternalError, OperationalError) as error:
+        raise storage_error(error, path) from error
+
+
+def storage_error(error: BaseException, path: Path) -> MachineError:
     """The sentence for a database's refusal."""
-    text = str(error)
+    text = f"{error} {error.__cause__ or ''}"
     if "full" in text or "disk I/O" in text:
-        return EradioError(f"No room left for {path}. Free some space, then run the same command again.")
-    reason = text.splitlines()[0]
-    return EradioError(f"The study's database {path} cannot be used ({reason}). Check the file and its folder.")
+        return MachineError(f"No room left for {path}. Free some space, then run the same command again.")
+    reason = str(error.__cause__ or error).splitlines()[0]
+    return MachineError(f"The study's database {path} cannot be used ({reason}). Check the file and its folder.")
 
 
 def sampler(kind: str, seed: int) -> BaseSampler:

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import torch
-from sqlalchemy.exc import OperationalError
 
 from eradio.distill.cache import CachedTargets
 from eradio.distill.checkpoint import CheckpointFolder
@@ -17,7 +16,7 @@ from eradio.files import disk_error
 from eradio.study import finalists
 from eradio.study.objective import run_trial
 from eradio.study.run import Run, open_run
-from eradio.study.storage import storage_error
+from eradio.study.storage import storage_refusals
 
 _IDLE_SECONDS = 0.3
 _BEAT_SECONDS = 0.5
@@ -61,7 +60,7 @@ def work(folder: Path) -> None:
             status.show("waiting", None, 0, 0)
             time.sleep(_IDLE_SECONDS)
     if run.config.finalists:
-        chosen = finalists.choose_once(run)
+        chosen = finalists.chosen_in(run)
         more = range(run.config.recipe.steps, run.config.recipe.finalist_steps)
         _fill(run, status, more, "finalists' targets")
         while not finalists.finished(run, chosen):
@@ -107,11 +106,10 @@ def main(folder: str) -> None:
     # Ctrl-C reaches the whole process group; the search then ends its workers in its own time.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        work(Path(folder))
+        with storage_refusals(Path(folder) / "study.db"):
+            work(Path(folder))
     except EradioError as error:
         sys.exit(str(error))
-    except OperationalError as error:
-        sys.exit(str(storage_error(error, Path(folder) / "study.db")))
     except OSError as error:
         sys.exit(str(disk_error(error, Path(error.filename or folder))))
 

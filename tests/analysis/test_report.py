@@ -10,7 +10,7 @@ from eradio.analysis.report import write_report
 from eradio.errors import EradioError
 from tests.analysis.made_up import baseline, failed, finalist, study, trial, whole
 
-FILES = {"report.html", "pareto.png", "pareto.svg", "curves.svg", "trials.csv", "front.csv"}
+FILES = {"report.html", "pareto.png", "pareto.svg", "curves.svg", "trials.csv", "front.csv", "finalists.csv"}
 VOID = {"meta", "link", "br", "img", "hr"}
 
 
@@ -92,7 +92,7 @@ def test_the_numbers_on_the_page_are_the_records(full):
     assert "aaaabbbbccccdddd" in found.text
     assert "rungs:" in found.text
     assert "0.620 ± 0.020" in found.text
-    assert "30 candidates and 12 baselines in 10 min" in found.text
+    assert "28 distinct candidates and 12 baselines in 10 min" in found.text
     assert "The searched front is larger than the baselines'" in found.text
 
 
@@ -149,7 +149,7 @@ def test_a_study_with_little_in_it_has_a_page_with_a_sentence(tmp_path, run, sen
 def test_an_earlier_report_is_replaced(tmp_path):
     for name in FILES:
         (tmp_path / name).write_text("old")
-    assert "1 candidate " in page(study([trial(0)]), tmp_path).text
+    assert "1 distinct candidate " in page(study([trial(0)]), tmp_path).text
     assert not any((tmp_path / name).read_bytes() == b"old" for name in FILES)
 
 

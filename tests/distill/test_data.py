@@ -128,3 +128,32 @@ def test_scenes_show_groups_and_single_objects_in_turn() -> None:
     for index in range(3):
         assert np.array_equal(train.picture(2 * index), Scenes("train").picture(index))
         assert np.array_equal(train.picture(2 * index + 1), Scenes("single-train").picture(index))
+
+
+def test_grey_of_16_bits_keeps_its_range(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    assert np.abs(read_picture(tmp_path / "ramp.png")[:, :, 1].ravel().astype(int) - np.arange(256)).max() <= 1
+    Image.fromarray(ramp.astype(np.float32) / 65535).save(tmp_path / "ramp.tif")
+    assert np.abs(read_picture(tmp_path / "ramp.tif")[:, :, 2].ravel().astype(int) - np.arange(256)).max() <= 1
+
+
+def test_whatever_a_decoder_raises_makes_a_file_unreadable(folder: Path) -> None:
+    # A DDS file with a pixel format that nobody knows: the decoder raises NotImplementedError.
+    header = bytearray(128)
+    header[:8], header[76:80] = b"DDS \x7c\0\0\0", (32).to_bytes(4, "little")
+    header[12:16], header[16:20], header[80:84] = (8).to_bytes(4, "little"), (8).to_bytes(4, "little"), b"\0\0\1\0"
+    (folder / "odd.dds").write_bytes(bytes(header))
+    with pytest.raises(NotImplementedError):
+        read_picture(folder / "odd.dds")
+    pictures = FolderPictures(folder, list_pictures(folder))
+    assert pictures.check() == ["odd.dds"]
+    assert all(pictures.picture(index).shape[2] == 3 for index in range(len(pictures)))
+
+
+def test_programs_and_the_figures_of_a_search_are_no_pictures(folder: Path) -> None:
+    before = list_pictures(folder)
+    (folder / "drawing.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0")
+    _save(folder / "runs" / "mine" / "report" / "pareto.png")
+    (folder / "runs" / "mine" / "study.json").write_text("{}")
+    assert list_pictures(folder) == before

@@ -1,5 +1,7 @@
 """The trainer: resume is exact, rungs share a trunk, divergence has a reason."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -172,3 +174,35 @@ def test_labels_and_captions_never_reach_distillation() -> None:
         assert set(vars(batch)) == {"pictures", "targets", "unreadable"}
         for answer in batch.targets.values():
             assert answer.spatial.dtype == torch.bfloat16
+
+
+class Once:
+    """A guard that cannot be held twice, as a lock with a measurer waiting for it cannot."""
+
+    held = False
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        assert not self.held
+        self.held = True
+        yield
+        self.held = False
+
+
+class Guarded(Noise):
+    """Live targets: they hold the guard while their teachers answer."""
+
+    def __init__(self, guard: Once) -> None:
+        super().__init__()
+        self.guard = guard
+
+    def batch(self, page: Page) -> Batch:
+        with self.guard():
+            return super().batch(page)
+
+
+def test_the_guard_is_never_held_twice(tmp_path: Path) -> None:
+    guard = Once()
+    trainer = Trainer(_student(), RECIPE, Guarded(guard), VALIDATION)
+    outcome = trainer.run(3, CheckpointFolder(tmp_path), guard=guard)
+    assert outcome.steps == 3

@@ -52,12 +52,14 @@ def test_a_folder_and_a_budget_from_the_command_line_replace_the_file_s(tmp_path
 
 def test_a_run_folder_takes_another_budget_but_no_other_study(tmp_path: Path) -> None:
     config = StudyConfig(trials=5)
-    assert open_run(tmp_path, config).config == config
-    assert open_run(tmp_path, StudyConfig(trials=9)).config.trials == 9
+    for one in (config, StudyConfig(trials=9)):
+        open_run(tmp_path, one).begin({"space": "abc"})
     assert open_run(tmp_path).config.trials == 9
     other = StudyConfig.parse({"seed": 3, "recipe": {"batch": 32}}, "test")
     with pytest.raises(EradioError, match=r"recipe\.batch, seed"):
         open_run(tmp_path, other)
+    with pytest.raises(EradioError, match="space changed"):
+        open_run(tmp_path).begin({"space": "def"})
 
 
 def test_a_folder_that_is_no_run_is_one_sentence(tmp_path: Path) -> None:

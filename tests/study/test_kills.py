@@ -4,49 +4,60 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 from optuna.trial import TrialState
 
 from eradio.locks import try_lock
+from eradio.search_space import baselines
 from eradio.study.config import StudyConfig
 from eradio.study.run import open_run
+from eradio.study.search import read_study
 
 CONFIG = {
     "name": "kills",
     "named": ["e_radio_mini_s"],
-    "trials": 2,
+    "trials": 3,
     "finalists": 0,
     "baselines": "none",
     "recipe": {"steps": 4, "finalist_steps": 4, "batch": 4, "validation": 4},
     "target": {"engine": "eager", "batch": 1, "protocol": {"min_seconds": 0.02, "max_seconds": 0.05}},
 }
 
-# Each program replaces one function of the search's own process by one that ends the whole process group, as a power
-# cut would, and then runs the command line as a user does.
+# Each program replaces one function of a worker by one that at its second call, when one trial is done and the next one
+# is under way, ends the whole process group, as a power cut would.
 SUDDEN_END = """
 import os, signal, sys
-def end(*arguments, **options):
-    os.killpg(0, signal.SIGKILL)
-def at(place, name):
+import itertools
+def second(original):
+    calls = itertools.count(1)
+    def once(*arguments, **options):
+        if next(calls) == 2:
+            os.killpg(0, signal.SIGKILL)
+        return original(*arguments, **options)
+    return once
+def at(name):
     original = os.fsync
+    end = second(lambda: None)
     def fsync(handle):
         if name in os.readlink(f"/proc/self/fd/{handle}"):
             end()
         original(handle)
-    place.fsync = fsync
+    os.fsync = fsync
 from eradio.study import worker
 %s
 worker.main(sys.argv[1])
 """
 
 MOMENTS = {
-    "in a checkpoint's write": "at(os, '.rung-4.pt')",
-    "in a measurement": "import eradio.profile.measuring as m; m.compare = end",
-    "between a trial's end and its telling": "import optuna; optuna.study.Study.tell = end",
-    "before a trial's record": "at(os, '.record.json')",
-    "in the filling of the cache": "at(os, '.train-000001')",
+    "in a checkpoint's write": "at('.rung-4.pt')",
+    "in a measurement": "import eradio.profile.measuring as m; m.compare = second(m.compare)",
+    "between a trial's end and its telling": "import optuna; S = optuna.study.Study; S.tell = second(S.tell)",
+    "before a trial's record": "at('.record.json')",
+    "in the filling of the cache": "at('.train-00000')",
 }
 
 
@@ -72,11 +83,12 @@ def test_a_killed_study_goes_on_without_loss_or_repetition(tmp_path: Path, momen
     study = open_run(tmp_path).studies[0]
     before = {trial.number: trial for trial in study.trials}
     finished = {number for number, trial in before.items() if trial.state == TrialState.COMPLETE}
+    assert len(finished) == (0 if "cache" in moment else 1)
 
     assert _worker(tmp_path, SUDDEN_END % "pass") == 0
     after = {trial.number: trial for trial in open_run(tmp_path).studies[0].trials}
-    assert [trial.state for trial in after.values()] == [TrialState.COMPLETE] * 2
-    assert len({trial.user_attrs["digest"] for trial in after.values()}) == 2
+    assert [trial.state for trial in after.values()] == [TrialState.COMPLETE] * 3
+    assert len({trial.user_attrs["digest"] for trial in after.values()}) == 3
     for number in finished:
         assert after[number].values == before[number].values
     for number, trial in before.items():
@@ -86,3 +98,28 @@ def test_a_killed_study_goes_on_without_loss_or_repetition(tmp_path: Path, momen
         assert handle is not None, lock
         os.close(handle)
     assert not list(tmp_path.glob("candidates/*/.*.tmp"))
+
+
+def test_a_whole_search_that_is_killed_goes_on_to_its_finalists(tmp_path: Path) -> None:
+    config = tmp_path / "study.yaml"
+    config.write_text(yaml.safe_dump({**CONFIG, "baselines": "tiny", "finalists": 1}))
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "eradio", "search", "--config", str(config), "--out", str(folder)]
+    search = subprocess.Popen([*command, "--workers", "2"], start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while len(list(folder.glob("*s/*/record.json"))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(search.pid, signal.SIGKILL)
+    search.wait()
+    kept = {path: path.read_bytes() for path in folder.glob("*s/*/record.json")}
+    (folder / "targets" / f".train-9.{search.pid}.tmp").write_text("what the killed search was writing")
+    assert len(kept) >= 5
+
+    again = subprocess.run([*command, "--workers", "2"], capture_output=True, text=True, timeout=600, check=False)
+    assert again.returncode == 0, again.stderr
+    records = read_study(folder)
+    assert [trial.state for trial in records.trials] == ["complete"] * len(records.trials)
+    assert len({trial.network_digest for trial in records.trials}) == 3 + len(baselines("tiny"))
+    assert {finalist.role for finalist in records.finalists} == {"candidate", "baseline"}
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert not list(folder.rglob(".*.tmp"))

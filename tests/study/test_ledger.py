@@ -1,17 +1,19 @@
 """Claims: nothing lost, nothing twice, whatever is killed when."""
 
+import resource
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 
-from eradio.errors import EradioError
+from eradio.errors import EradioError, MachineError
 from eradio.files import write_json
+from eradio.locks import try_lock
 from eradio.search_space import Architecture, SearchSpace, baselines, named
 from eradio.study.config import StudyConfig
 from eradio.study.ledger import RECORD, Claim, Ledger, count_death, read_records
 from eradio.study.records import TrialRecord
-from eradio.study.storage import open_studies
+from eradio.study.storage import open_studies, storage_refusals
 from tests.analysis import made_up
 
 TWO_NETWORKS = SearchSpace.parse(
@@ -176,3 +178,38 @@ def test_a_space_that_is_used_up_is_one_sentence(tmp_path: Path) -> None:
 def test_a_named_network_outside_the_space_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(EradioError, match="not in the space 'tiny'"):
         _ledger(tmp_path).enqueue([named("e_radio_b")])
+
+
+def test_a_trial_told_just_before_its_lock_is_free_is_not_adopted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, other = _ledger(tmp_path, trials=1, rivals=0), _ledger(tmp_path, trials=1, rivals=0)
+    claim = _claim(owner)
+
+    def tell_first(path: Path) -> int | None:
+        if path == claim.folder / "lock" and not (claim.folder / RECORD).exists():
+            owner.tell(claim, _record(claim))
+            claim.release()
+        return try_lock(path)
+
+    monkeypatch.setattr("eradio.study.ledger.try_lock", tell_first)
+    assert other.claim() is None
+    assert other.finished()
+    assert _states(tmp_path) == [TrialState.COMPLETE]
+
+
+def test_a_database_that_cannot_grow_is_one_sentence(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path, rivals=0)
+    claim = _claim(ledger)
+    record = _record(claim, words="a long story " * 100_000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = tmp_path / "study.db"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100_000, limits[1]))
+    try:
+        with pytest.raises(MachineError, match=r"study\.db"), storage_refusals(path):
+            # Not through its record's file, which is written first and would be refused before the database.
+            claim.trial.set_user_attr("words", record.words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    ledger.tell(claim, _record(claim))
+    assert _states(tmp_path) == [TrialState.COMPLETE]

@@ -1,5 +1,6 @@
 """The whole chain on real pictures and on scenes, with real workers, in miniature."""
 
+import errno
 import io
 import json
 import os
@@ -13,13 +14,19 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+import yaml
 from PIL import Image
 from rich.console import Console
 
 from eradio.analysis.report import write_report
 from eradio.cli import run_command
-from eradio.errors import EradioError
+from eradio.errors import EradioError, MachineError
+from eradio.files import disk_error
+from eradio.search_space import named
 from eradio.study.config import StudyConfig
+from eradio.study.finalists import choose
+from eradio.study.objective import run_trial
+from eradio.study.run import open_run
 from eradio.study.search import read_study, search
 
 TINY = {
@@ -160,8 +167,61 @@ def test_a_worker_s_error_is_the_search_s(tmp_path: Path) -> None:
 
 def test_a_report_of_an_unfinished_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = StudyConfig.parse({**TINY, "name": "young", "trials": 1, "baselines": "none"}, "test")
-    from eradio.study.run import open_run
-
-    open_run(tmp_path, config)
+    open_run(tmp_path, config).begin({})
     assert run_command(["report", str(tmp_path)]) == 0
     assert "report.html" in capsys.readouterr().out
+
+
+def test_a_mistake_leaves_no_run_folder_and_changed_pictures_stop_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures = _pictures(tmp_path / "pictures")
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**TINY, "trials": 1, "finalists": 0, "baselines": "none"}))
+    command = ["search", "--config", "study.yaml", "--out", "run", "--workers", "1", "--data"]
+    assert run_command([*command, "picturse"]) == 1
+    assert not (tmp_path / "run" / "study.json").exists()
+    assert run_command([*command, "pictures"]) == 0
+    capsys.readouterr()
+
+    Image.new("RGB", (8, 8)).save(pictures / "new.png")
+    assert run_command([*command, "pictures"]) == 1
+    said = capsys.readouterr().err
+    assert "training data" in said
+    assert "begin another study" in said
+
+
+def test_a_network_s_own_failure_is_its_reason_and_a_full_disk_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = StudyConfig.parse({**TINY, "trials": 1, "finalists": 0, "baselines": "none"}, "test")
+    run = open_run(tmp_path, config)
+
+    def odd(*arguments: object, **options: object) -> None:
+        raise TypeError("an odd network")
+
+    def full(*arguments: object, **options: object) -> None:
+        raise disk_error(OSError(errno.ENOSPC, "No space left on device"), tmp_path)
+
+    monkeypatch.setattr("eradio.study.objective.manifest", lambda run, network: {})
+    for refusal in (odd, full):
+        monkeypatch.setattr("eradio.study.objective.measure", refusal)
+        arguments = (run, "candidate", 0, "trial 0", named("e_radio_mini_s"), tmp_path / "0")
+        if refusal is odd:
+            record = run_trial(*arguments)
+            assert (record.state, record.reason) == ("failed", "TypeError: an odd network")
+        else:
+            with pytest.raises(MachineError, match="No room left"):
+                run_trial(*arguments)
+
+
+def test_a_larger_budget_chooses_and_trains_its_finalists_anew(tmp_path: Path) -> None:
+    plain = {**TINY, "trials": 1, "finalists": 1, "baselines": "none"}
+    first = search(tmp_path, StudyConfig.parse(plain, "test"), 1, Console(quiet=True))
+    plain["recipe"] = {**TINY["recipe"], "finalist_steps": 9}
+    second = search(tmp_path, StudyConfig.parse({**plain, "trials": 3}, "test"), 1, Console(quiet=True))
+    assert [finalist.score.steps for finalist in first.finalists] == [6]
+    assert len(second.trials) >= 3
+    (chosen,) = choose(list(second.trials), 1)
+    trained = {finalist.number: finalist.score.steps for finalist in second.finalists}
+    assert trained[chosen.number] == 9

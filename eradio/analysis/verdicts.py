@@ -1,0 +1,100 @@
+"""What the finalists' longer training showed, in sentences that never rank two intervals that overlap."""
+
+import math
+
+from eradio.analysis.numbers import counted, number, plus_minus
+from eradio.analysis.points import called
+from eradio.study.records import Comparison, FinalistRecord, StudyRecords
+
+
+def verdicts(run: StudyRecords) -> list[str]:
+    """Whether finalists reach half of their teachers, which are beaten, and where each student stands."""
+    done = [finalist for finalist in run.finalists if finalist.reason is None]
+    candidates = [finalist for finalist in done if finalist.role == "candidate"]
+    baselines = [finalist for finalist in done if finalist.role == "baseline"]
+    told = [*_halves(done), *_beaten(candidates, baselines)]
+    told += [_verdict(finalist, baselines) for finalist in candidates]
+    failed = [finalist for finalist in run.finalists if finalist.reason is not None]
+    return told + [f"The longer training of {_name(one)} failed: {one.reason}." for one in failed]
+
+
+def _halves(done: list[FinalistRecord]) -> list[str]:
+    compared = [finalist for finalist in done if finalist.comparisons]
+    if not compared:
+        return []
+    short = {
+        _name(one): [f"{each.metric} ({_share(each):.2f})" for each in one.comparisons if _share(each) < 0.5]
+        for one in compared
+    }
+    missing = "; ".join(f"{name} does not in {', '.join(metrics)}" for name, metrics in short.items() if metrics)
+    reached = sum(not metrics for metrics in short.values())
+    whole = f"{reached} of {counted(len(compared), 'finalist')} reach at least half of their teacher's score in every"
+    pairs = [each for one in compared for each in one.comparisons]
+    above = sum(each.student.low > each.untrained.high for each in pairs)
+    return [
+        f"{whole} metric{': ' if missing else ''}{missing}. In {above} of {counted(len(pairs), 'comparison')} a "
+        "finalist lies above its untrained self beyond both intervals."
+    ]
+
+
+def _beaten(candidates: list[FinalistRecord], baselines: list[FinalistRecord]) -> list[str]:
+    if not candidates or not baselines:
+        return []
+    lost = [
+        f"{_name(ours)} by {_name(theirs)}"
+        for ours in candidates
+        for theirs in baselines
+        if theirs.score.steps == ours.score.steps
+        and theirs.measurement.throughput.low > ours.measurement.throughput.high
+        and theirs.score.loss <= ours.score.loss
+    ]
+    names = f": {', '.join(lost)}" if lost else ""
+    students = len({pair.split(" by ")[0] for pair in lost})
+    verb = "is" if students == 1 else "are"
+    return [
+        f"Of {counted(len(candidates), 'student')} trained longer, {students} {verb} beaten by a baseline "
+        f"trained as long that is faster, beyond both intervals, with no higher loss{names}."
+    ]
+
+
+def _name(finalist: FinalistRecord) -> str:
+    return called(finalist.role, finalist.number, finalist.name)
+
+
+def _share(comparison: Comparison) -> float:
+    return comparison.student.value / comparison.teacher.value if comparison.teacher.value else math.inf
+
+
+def _verdict(finalist: FinalistRecord, baselines: list[FinalistRecord]) -> str:
+    ours = finalist.measurement.throughput
+    trained = f"Trained for {counted(finalist.score.steps, 'step')}, #{finalist.number}"
+    alike = [baseline for baseline in baselines if baseline.score.steps == finalist.score.steps]
+    if not alike:
+        return f"{trained} ({plus_minus(ours)} images/s) has no baseline trained as long to stand beside."
+    baseline = min(alike, key=lambda other: abs(math.log(other.measurement.throughput.value / ours.value)))
+    theirs = baseline.measurement.throughput
+    if ours.overlaps(theirs):
+        speed = "cannot be told apart in throughput from"
+    else:
+        speed = "is faster than" if ours.low > theirs.high else "is slower than"
+    difference = finalist.score.loss - baseline.score.loss
+    loss = "an equal" if difference == 0 else "a lower" if difference < 0 else "a higher"
+    name = called(baseline.role, baseline.number, baseline.name)
+    return (
+        f"{trained} ({plus_minus(ours)} images/s) {speed} the nearest baseline {name} ({plus_minus(theirs)} "
+        f"images/s) and has {loss} validation loss ({number(finalist.score.loss, 4)} against "
+        f"{number(baseline.score.loss, 4)}){_downstream(finalist, baseline)}."
+    )
+
+
+def _downstream(finalist: FinalistRecord, baseline: FinalistRecord) -> str:
+    others = {comparison.metric: comparison.student for comparison in baseline.comparisons}
+    pairs = [(one.student, others[one.metric]) for one in finalist.comparisons if one.metric in others]
+    if not pairs:
+        return ""
+    above = sum(ours.low > theirs.high for ours, theirs in pairs)
+    below = sum(ours.high < theirs.low for ours, theirs in pairs)
+    return (
+        f"; of {counted(len(pairs), 'downstream metric')} its interval lies above the baseline's in {above}, "
+        f"below it in {below}, and overlaps it in {len(pairs) - above - below}"
+    )
