@@ -17,9 +17,12 @@ from rich.table import Table
 from eradio.analysis.outcome import area, reference_of
 from eradio.analysis.points import front_of, points
 from eradio.description import read_yaml
-from eradio.interval import bootstrap_interval, mean
+from eradio.interval import Interval
 from eradio.study.config import DEFAULT, StudyConfig
 from eradio.study.search import search
+
+# The 0.975 quantile of Student's t with n - 1 degrees of freedom, by n.
+_STUDENT = {3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
 
 def config(seed: int) -> StudyConfig:
@@ -28,6 +31,20 @@ def config(seed: int) -> StudyConfig:
     plain |= {"name": f"seed-{seed}", "seed": seed, "finalists": 0}
     plain["recipe"] |= {"seed": seed, "data": {"kind": "scenes", "seed": seed}}
     return StudyConfig.parse(plain, str(DEFAULT))
+
+
+def geometric_mean(ratios: list[float]) -> Interval:
+    """Geometric mean with Student's 95 % interval: a bootstrap of a handful of values would be too narrow.
+
+    Raises:
+        SystemExit: there are fewer than three ratios, or more than the table of quantiles has.
+    """
+    if len(ratios) not in _STUDENT:
+        raise SystemExit(f"Give {min(_STUDENT)} to {max(_STUDENT)} seeds, not {len(ratios)}.")
+    logs = np.log(ratios)
+    half = _STUDENT[len(logs)] * logs.std(ddof=1) / np.sqrt(len(logs))
+    low, value, high = np.exp([logs.mean() - half, logs.mean(), logs.mean() + half])
+    return Interval(value=value, low=low, high=high)
 
 
 def main(seeds: int, folder: Path) -> None:
@@ -42,14 +59,13 @@ def main(seeds: int, folder: Path) -> None:
         ratios.append(pair[0] / pair[1])
         table.add_row(str(seed), f"{pair[0]:.1f}", f"{pair[1]:.1f}", f"{ratios[-1]:.3f}")
     console.print(table)
-    # A geometric mean, since what is averaged are ratios.
-    logs = bootstrap_interval(np.log(ratios), mean)
-    low, value, high = np.exp([logs.low, logs.value, logs.high])
+    ratio = geometric_mean(ratios)
     console.print(
-        f"Hypervolume of the searched front over the baselines': {value:.3f}, 95 % interval [{low:.3f}, {high:.3f}] "
+        f"Hypervolume of the searched front over the baselines': {ratio.value:.3f}, 95 % interval "
+        f"[{ratio.low:.3f}, {ratio.high:.3f}] (Student's t of the logarithms) "
         f"over {seeds} seeds; reference point {reference.throughput:.0f} images/s and a loss of {reference.loss:.4f}."
     )
-    outcome = "larger" if low > 1 else "smaller" if high < 1 else "not told apart from the baselines'"
+    outcome = "larger" if ratio.low > 1 else "smaller" if ratio.high < 1 else "not told apart from the baselines'"
     console.print(f"Outcome: the searched front is {outcome}.")
 
 
