@@ -92,6 +92,7 @@ def teachers_train(kind: str, minutes: float, out: Path, seed: int) -> None:
     from eradio.pretrain import train
 
     train(kind, out / kind, minutes=minutes, seed=seed)
+    _console().print(f"The {kind} teacher and its model card are in {out / kind}.", markup=False, soft_wrap=True)
 
 
 def main() -> None:

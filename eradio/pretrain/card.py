@@ -17,7 +17,7 @@ def write_card(folder: Path, teacher: Teacher, facts: Mapping[str, Any], metrics
     Args:
         folder: of the teacher.
         teacher: as loaded from the folder; its digest ties the card to the weights.
-        facts: objective, data, steps, minutes and the like, as plain data.
+        facts: objective, data, steps and the like, as plain data.
         metrics: held-out scores, 0 to 1.
     """
     described = {
@@ -36,7 +36,7 @@ def write_card(folder: Path, teacher: Teacher, facts: Mapping[str, Any], metrics
 
 def markdown(name: str, facts: Mapping[str, Any], metrics: Mapping[str, Interval]) -> str:
     """The card as a page of Markdown."""
-    told = [f"- {key}: {value}" for key, value in facts.items()]
+    told = [f"- {key}: {_plain(value)}" for key, value in facts.items()]
     rows = [f"| {key} | {_percent(value)} |" for key, value in metrics.items()]
     return "\n".join(
         [
@@ -52,6 +52,12 @@ def markdown(name: str, facts: Mapping[str, Any], metrics: Mapping[str, Interval
             "",
         ]
     )
+
+
+def _plain(fact: object) -> str:
+    if fact is None:
+        return "none"
+    return f"{fact:.4g}" if isinstance(fact, float) else str(fact)
 
 
 def _percent(interval: Interval) -> str:

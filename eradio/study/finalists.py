@@ -22,7 +22,7 @@ from eradio.study.run import Run
 from eradio.tensors import write_tensors
 
 _SEED_NOISE = 0.03
-"""Share of a rung's loss by which one network's differs between seeds: 1 to 8 % were seen with the default study."""
+"""Share of a rung's loss by which one network's differs between first weights: the median seen, benchmarks/LOG.md."""
 
 Show = Callable[[str, Path | None, int, int], None]
 
