@@ -69,7 +69,7 @@ def profile(network: str, engine: str, batch: int, resolution: int, as_json: boo
         _console().print(table(measurements))
 
 
-@cli.group()
+@cli.group(epilog="Example: eradio teachers list")
 def teachers() -> None:
     """The shipped teachers: list them, or train them anew."""
 

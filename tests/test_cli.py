@@ -12,10 +12,9 @@ from eradio.cli import cli, run_command
 def _verbs(group: click.Group, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     verbs: list[tuple[str, ...]] = []
     for name, command in group.commands.items():
+        verbs.append((*prefix, name))
         if isinstance(command, click.Group):
             verbs += _verbs(command, (*prefix, name))
-        else:
-            verbs.append((*prefix, name))
     return verbs
 
 

@@ -2,21 +2,22 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-import PIL
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from eradio.description import digest_of
 from eradio.distill.data import Dataset
-from eradio.distill.recipe import Recipe
+from eradio.distill.recipe import CODE_EPOCH, Recipe
 from eradio.distill.targets import Batch, LiveTargets, Page
 from eradio.features import Features
 from eradio.locks import locked, try_lock
 from eradio.tensors import write_tensors
+
+# What renders or decodes the pictures and what runs the teachers.
+_LIBRARIES = ("pillow", "numpy", "torch", "timm", "open_clip_torch", "segment_anything")
 
 
 class CachedTargets:
@@ -67,13 +68,13 @@ class CachedTargets:
 
 def cache_identity(recipe: Recipe, data: Sequence[Dataset], teachers: Sequence[str]) -> str:
     """Digest of all that a page's bytes depend on: schedule, data, teachers' digests, decoder and library."""
-    versions = {"pillow": PIL.__version__, "numpy": np.__version__, "torch": torch.__version__}
     parts = {
         "sample": recipe.sample_identity(),
+        "code_epoch": CODE_EPOCH,
         "data": [one.digest for one in data],
         "teachers": list(teachers),
     }
-    return digest_of({**parts, "versions": versions})
+    return digest_of({**parts, "versions": {name: version(name) for name in _LIBRARIES}})
 
 
 def page_bytes(batch: Batch) -> int:
