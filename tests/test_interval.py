@@ -1,0 +1,36 @@
+"""Intervals: 95 %, and no other share."""
+
+import numpy as np
+import pytest
+
+from eradio.interval import Interval, bootstrap_interval, mean, median
+
+# The 0.975 quantile of the standard normal distribution; for 90 % it would be 1.645, for 99 % 2.576.
+TWO_SIDED_95 = 1.960
+
+
+def test_the_interval_of_a_mean_is_the_textbook_s_95_per_cent() -> None:
+    samples = np.random.default_rng(0).normal(10, 2, 1000)
+    interval = bootstrap_interval(samples, mean, resamples=4000)
+    expected = TWO_SIDED_95 * samples.std() / np.sqrt(len(samples))
+    assert interval.value == pytest.approx(samples.mean())
+    assert interval.value - interval.low == pytest.approx(expected, rel=0.06)
+    assert interval.high - interval.value == pytest.approx(expected, rel=0.06)
+
+
+def test_the_same_samples_give_the_same_interval() -> None:
+    samples = np.random.default_rng(2).gamma(2.0, size=50)
+    assert bootstrap_interval(samples, median) == bootstrap_interval(samples, median)
+
+
+@pytest.mark.parametrize(("count", "block"), [(0, 1), (5, 6), (5, 0)])
+def test_a_block_that_does_not_fit_is_refused(count: int, block: int) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        bootstrap_interval(np.zeros(count), mean, block=block)
+
+
+def test_intervals_that_share_a_point_overlap() -> None:
+    first, second = Interval(value=1, low=0, high=2), Interval(value=3, low=2, high=4)
+    assert first.overlaps(second)
+    assert not first.overlaps(Interval(value=3, low=2.1, high=4))
+    assert first.scaled(-2) == Interval(value=-2, low=-4, high=0)
