@@ -18,6 +18,12 @@ def test_the_interval_of_a_mean_is_the_textbook_s_95_per_cent() -> None:
     assert interval.high - interval.value == pytest.approx(expected, rel=0.06)
 
 
+@pytest.mark.parametrize("block", [1, 7, 10, 19])
+def test_a_resample_is_as_long_as_the_samples_whatever_the_block(block: int) -> None:
+    lengths = bootstrap_interval(np.zeros(19), lambda drawn: np.full(len(drawn), float(drawn.shape[1])), block=block)
+    assert (lengths.low, lengths.value, lengths.high) == (19, 19, 19)
+
+
 def test_the_same_samples_give_the_same_interval() -> None:
     samples = np.random.default_rng(2).gamma(2.0, size=50)
     assert bootstrap_interval(samples, median) == bootstrap_interval(samples, median)
