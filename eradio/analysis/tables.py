@@ -107,7 +107,7 @@ def _comparisons(finalist: FinalistRecord) -> list[dict[str, object]]:
             **_ends("teacher", one.teacher),
             **_ends("student", one.student),
             **_ends("untrained", one.untrained),
-            "ratio": one.student.value / one.teacher.value if one.teacher.value else None,
+            "ratio": one.share,
         }
         for one in finalist.comparisons
     ]

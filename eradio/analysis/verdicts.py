@@ -4,7 +4,7 @@ import math
 
 from eradio.analysis.numbers import counted, number, plus_minus
 from eradio.analysis.points import called
-from eradio.study.records import Comparison, FinalistRecord, StudyRecords
+from eradio.study.records import FinalistRecord, StudyRecords
 
 
 def verdicts(run: StudyRecords) -> list[str]:
@@ -23,7 +23,7 @@ def _halves(done: list[FinalistRecord]) -> list[str]:
     if not compared:
         return []
     short = {
-        _name(one): [f"{each.metric} ({_share(each):.2f})" for each in one.comparisons if _share(each) < 0.5]
+        _name(one): [f"{each.metric} ({each.share:.2f})" for each in one.comparisons if each.below_half]
         for one in compared
     }
     missing = "; ".join(f"{name} does not in {', '.join(metrics)}" for name, metrics in short.items() if metrics)
@@ -40,19 +40,12 @@ def _halves(done: list[FinalistRecord]) -> list[str]:
 def _beaten(candidates: list[FinalistRecord], baselines: list[FinalistRecord]) -> list[str]:
     if not candidates or not baselines:
         return []
-    lost = [
-        f"{_name(ours)} by {_name(theirs)}"
-        for ours in candidates
-        for theirs in baselines
-        if theirs.score.steps == ours.score.steps
-        and theirs.measurement.throughput.low > ours.measurement.throughput.high
-        and theirs.score.loss <= ours.score.loss
-    ]
+    ahead = {_name(ours): [_name(theirs) for theirs in baselines if _beats(theirs, ours)] for ours in candidates}
+    lost = [f"{name} by {' and '.join(rivals)}" for name, rivals in ahead.items() if rivals]
     names = f": {', '.join(lost)}" if lost else ""
-    students = len({pair.split(" by ")[0] for pair in lost})
-    verb = "is" if students == 1 else "are"
+    verb = "is" if len(lost) == 1 else "are"
     return [
-        f"Of {counted(len(candidates), 'student')} trained longer, {students} {verb} beaten by a baseline "
+        f"Of {counted(len(candidates), 'student')} trained longer, {len(lost)} {verb} beaten by a baseline "
         f"trained as long that is faster, beyond both intervals, with no higher loss{names}."
     ]
 
@@ -61,8 +54,12 @@ def _name(finalist: FinalistRecord) -> str:
     return called(finalist.role, finalist.number, finalist.name)
 
 
-def _share(comparison: Comparison) -> float:
-    return comparison.student.value / comparison.teacher.value if comparison.teacher.value else math.inf
+def _beats(theirs: FinalistRecord, ours: FinalistRecord) -> bool:
+    return (
+        theirs.score.steps == ours.score.steps
+        and theirs.measurement.throughput.low > ours.measurement.throughput.high
+        and theirs.score.loss <= ours.score.loss
+    )
 
 
 def _verdict(finalist: FinalistRecord, baselines: list[FinalistRecord]) -> str:
@@ -79,9 +76,8 @@ def _verdict(finalist: FinalistRecord, baselines: list[FinalistRecord]) -> str:
         speed = "is faster than" if ours.low > theirs.high else "is slower than"
     difference = finalist.score.loss - baseline.score.loss
     loss = "an equal" if difference == 0 else "a lower" if difference < 0 else "a higher"
-    name = called(baseline.role, baseline.number, baseline.name)
     return (
-        f"{trained} ({plus_minus(ours)} images/s) {speed} the nearest baseline {name} ({plus_minus(theirs)} "
+        f"{trained} ({plus_minus(ours)} images/s) {speed} the nearest baseline {_name(baseline)} ({plus_minus(theirs)} "
         f"images/s) and has {loss} validation loss ({number(finalist.score.loss, 4)} against "
         f"{number(baseline.score.loss, 4)}){_downstream(finalist, baseline)}."
     )

@@ -2,7 +2,8 @@
 
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -97,10 +98,8 @@ class FolderPictures:
         """
         for place, file in enumerate(self._files):
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("error", Image.DecompressionBombWarning)
-                    with Image.open(file) as image:
-                        image.verify()
+                with _opened(file) as image:
+                    image.verify()
             except Exception as error:
                 self._bad[place] = f"{type(error).__name__}: {error}"
         if len(self._bad) == len(self._files):
@@ -114,16 +113,23 @@ def read_picture(path: Path) -> Pixels:
     Raises:
         Exception: it cannot be read safely; which one is the decoder's choice.
     """
+    with _opened(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        if upright.has_transparency_data:
+            grey = Image.new("RGBA", upright.size, (128, 128, 128, 255))
+            upright = Image.alpha_composite(grey, upright.convert("RGBA"))
+        if upright.mode[0] in "IF":
+            return _grey(np.asarray(upright, dtype=np.float64), 65535.0 if ";16" in upright.mode else None)
+        return np.asarray(upright.convert("RGB"))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A picture file, refused if it would unpack into far more than it is."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.has_transparency_data:
-                grey = Image.new("RGBA", upright.size, (128, 128, 128, 255))
-                upright = Image.alpha_composite(grey, upright.convert("RGBA"))
-            if upright.mode[0] in "IF":
-                return _grey(np.asarray(upright, dtype=np.float64), 65535.0 if ";16" in upright.mode else None)
-            return np.asarray(upright.convert("RGB"))
+            yield image
 
 
 def _grey(values: NDArray[np.float64], full: float | None) -> Pixels:
@@ -145,9 +151,10 @@ def list_pictures(root: Path) -> list[Path]:
     formats = Image.registered_extensions()
     endings = {ending for ending, kind in formats.items() if kind in Image.OPEN and kind not in _NO_PICTURES}
     # The figures of a search that was run in the same folder are none of its pictures.
-    runs = {path.parent for path in root.rglob("study.json")}
-    found = (path for path in root.rglob("*") if path.suffix.lower() in endings and path.is_file())
-    files = sorted(path for path in found if runs.isdisjoint(path.parents))
+    found = list(root.rglob("*"))
+    runs = {path.parent for path in found if path.name == "study.json"}
+    pictures = (path for path in found if path.suffix.lower() in endings and path.is_file())
+    files = sorted(path for path in pictures if runs.isdisjoint(path.parents))
     if not files:
         raise EradioError(f"The folder {root} holds no picture file (png, jpg, webp, tif, ...). Give another folder.")
     return files

@@ -37,6 +37,16 @@ class Comparison(Description):
     teacher: Interval
     untrained: Interval
 
+    @property
+    def share(self) -> float | None:
+        """The student's score over its teacher's; None where the teacher has none."""
+        return self.student.value / self.teacher.value if self.teacher.value else None
+
+    @property
+    def below_half(self) -> bool:
+        """Whether the student falls short of half of its teacher's score."""
+        return self.share is not None and self.share < 0.5
+
 
 class TrialRecord(Description):
     """One network of a study: what it is, what it costs, how well it learned."""
