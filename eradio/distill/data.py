@@ -84,7 +84,7 @@ class FolderPictures:
                 return read_picture(self._files[place])
             except Exception as error:  # a decoder meets a hostile file with anything
                 self._bad[place] = f"{type(error).__name__}: {error}"
-        raise EradioError(f"None of the {len(self._files)} files in {self._root} is a readable picture.")
+        raise self._none_readable()
 
     def unreadable(self) -> list[str]:
         """Names of the unreadable files met so far, relative to the folder."""
@@ -103,8 +103,13 @@ class FolderPictures:
             except Exception as error:
                 self._bad[place] = f"{type(error).__name__}: {error}"
         if len(self._bad) == len(self._files):
-            raise EradioError(f"None of the {len(self._files)} files in {self._root} is a readable picture.")
+            raise self._none_readable()
         return self.unreadable()
+
+    def _none_readable(self) -> EradioError:
+        names = ", ".join(file.relative_to(self._root).as_posix() for file in self._files[:3])
+        more = f" and {len(self._files) - 3} more" if len(self._files) > 3 else ""
+        return EradioError(f"No readable picture in {self._root}: not {names}{more}. Replace or remove the files.")
 
 
 def read_picture(path: Path) -> Pixels:
