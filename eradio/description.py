@@ -66,7 +66,7 @@ def read_yaml(path: Path | str) -> Any:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise EradioError(f"Cannot read {path}: {error.strerror}. Check the path.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none is a ValueError of its own
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
         raise EradioError(f"{path} is not valid YAML{line}. Correct the file.") from None

@@ -9,5 +9,9 @@ class EradioError(Exception):
     """
 
 
+class NetworkError(EradioError):
+    """A network does not take what it is given, or cannot be built: its own failure, and no other network's."""
+
+
 class MachineError(EradioError):
     """The machine refused (no room, no permission, a lock that is not given back): no network is to blame."""

@@ -24,6 +24,30 @@ def test_a_resample_is_as_long_as_the_samples_whatever_the_block(block: int) -> 
     assert (lengths.low, lengths.value, lengths.high) == (19, 19, 19)
 
 
+def test_blocks_widen_the_interval_of_neighbours_that_are_alike() -> None:
+    """For steps of ten equal values the mean is as sure as that of a tenth of the samples."""
+    steps = np.random.default_rng(1).normal(size=100)
+    samples = np.repeat(steps, 10)
+    apart = bootstrap_interval(samples, mean, block=1)
+    together = bootstrap_interval(samples, mean, block=50)
+    truth = TWO_SIDED_95 * steps.std() / 10
+    assert apart.high - apart.low < 2 * truth / 2.5
+    assert together.high - together.low == pytest.approx(2 * truth, rel=0.2)
+
+
+def test_blocks_begin_at_every_sample_and_wrap_around() -> None:
+    """The mean of one block over three of four samples is one of the four means of neighbours on a circle."""
+    seen = set()
+
+    def note(drawn: np.ndarray) -> np.ndarray:
+        seen.update(tuple(row[:3]) for row in drawn)
+        return drawn.mean(axis=1)
+
+    bootstrap_interval(np.arange(4.0), note, block=3)
+    assert {(0, 1, 2), (1, 2, 3), (2, 3, 0), (3, 0, 1)} <= seen
+    assert len({block[0] for block in seen}) == 4
+
+
 def test_the_same_samples_give_the_same_interval() -> None:
     samples = np.random.default_rng(2).gamma(2.0, size=50)
     assert bootstrap_interval(samples, median) == bootstrap_interval(samples, median)

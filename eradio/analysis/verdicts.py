@@ -4,7 +4,7 @@ import math
 
 from eradio.analysis.numbers import counted, number, plus_minus
 from eradio.analysis.points import called
-from eradio.study.records import FinalistRecord, StudyRecords
+from eradio.study.records import SEED_NOISE, FinalistRecord, StudyRecords
 
 
 def verdicts(run: StudyRecords) -> list[str]:
@@ -30,10 +30,11 @@ def _halves(done: list[FinalistRecord]) -> list[str]:
     reached = sum(not metrics for metrics in short.values())
     whole = f"{reached} of {counted(len(compared), 'finalist')} reach at least half of their teacher's score in every"
     pairs = [each for one in compared for each in one.comparisons]
+    sure = sum(each.student.low >= each.teacher.high / 2 for each in pairs)
     above = sum(each.student.low > each.untrained.high for each in pairs)
     return [
-        f"{whole} metric{': ' if missing else ''}{missing}. In {above} of {counted(len(pairs), 'comparison')} a "
-        "finalist lies above its untrained self beyond both intervals."
+        f"{whole} metric{': ' if missing else ''}{missing}. Beyond both intervals, half of the teacher's score is "
+        f"reached in {sure} of {counted(len(pairs), 'comparison')}, and the untrained self's is passed in {above}."
     ]
 
 
@@ -75,7 +76,9 @@ def _verdict(finalist: FinalistRecord, baselines: list[FinalistRecord]) -> str:
     else:
         speed = "is faster than" if ours.low > theirs.high else "is slower than"
     difference = finalist.score.loss - baseline.score.loss
-    loss = "an equal" if difference == 0 else "a lower" if difference < 0 else "a higher"
+    loss = "a lower" if difference < 0 else "a higher"
+    if abs(difference) <= SEED_NOISE * baseline.score.loss:
+        loss = "within the noise of first weights the same"
     return (
         f"{trained} ({plus_minus(ours)} images/s) {speed} the nearest baseline {_name(baseline)} ({plus_minus(theirs)} "
         f"images/s) and has {loss} validation loss ({number(finalist.score.loss, 4)} against "

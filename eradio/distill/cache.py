@@ -1,5 +1,6 @@
 """An exact cache of teacher targets: one file for each page of the schedule, under a digest of all it depends on."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
@@ -20,6 +21,10 @@ from eradio.tensors import write_tensors
 _LIBRARIES = ("pillow", "numpy", "torch", "timm", "open_clip_torch", "segment_anything")
 
 
+_PATIENCE_SECONDS = 300.0
+"""Computing a page takes well under a minute; whoever holds its lock for longer is stopped or stuck."""
+
+
 class CachedTargets:
     """Keeps every page it is asked for as one file; several processes may fill and read it at once."""
 
@@ -33,7 +38,7 @@ class CachedTargets:
         stored = _read(path)
         if stored is not None:
             return stored
-        with locked(self._lock(page)):
+        with locked(self._lock(page), timeout=_PATIENCE_SECONDS):
             return _read(path) or self._compute(page, path)
 
     def fill(self, pages: Iterable[Page]) -> Iterator[Page]:
@@ -102,7 +107,7 @@ def _flat(batch: Batch) -> dict[str, Tensor]:
 
 
 def _write(path: Path, batch: Batch) -> None:
-    names = {"teachers": "\n".join(batch.targets), "unreadable": "\n".join(batch.unreadable)}
+    names = {"teachers": json.dumps(list(batch.targets)), "unreadable": json.dumps(batch.unreadable)}
     write_tensors(path, _flat(batch), names)
 
 
@@ -117,6 +122,6 @@ def _read(path: Path) -> Batch | None:
         # Half a file can only come from a broken disk, since files appear by renaming: compute it anew.
         return None
     targets = {
-        name: Features(flat.get(f"{name}/summary"), flat[f"{name}/spatial"]) for name in names["teachers"].split("\n")
+        name: Features(flat.get(f"{name}/summary"), flat[f"{name}/spatial"]) for name in json.loads(names["teachers"])
     }
-    return Batch(flat["pictures"], targets, tuple(filter(None, names["unreadable"].split("\n"))))
+    return Batch(flat["pictures"], targets, tuple(json.loads(names["unreadable"])))

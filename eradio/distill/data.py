@@ -1,9 +1,11 @@
 """Where pictures come from: the embedded scenes, or a folder of the user's own."""
 
+import errno
 import random
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +26,9 @@ Image.MAX_IMAGE_PIXELS = 1 << 29
 
 # Formats that Pillow opens by running another program, or that hold no picture.
 _NO_PICTURES = frozenset({"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"})
+
+_PASSING = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE})
+"""What the system answers when it cannot read for now, whatever the file holds."""
 
 
 class Dataset(Protocol):
@@ -58,13 +63,20 @@ class Alternating:
 
 
 class FolderPictures:
-    """A list of picture files; one that cannot be read is replaced by its next readable neighbour."""
+    """A list of picture files; one that cannot be read is replaced by its next readable neighbour.
 
-    def __init__(self, root: Path, files: Sequence[Path]) -> None:
+    Args:
+        root: the folder they are named relative to.
+        files: the pictures.
+        others: pictures of the same folder that take their place where none of `files` can be read.
+    """
+
+    def __init__(self, root: Path, files: Sequence[Path], others: Sequence[Path] = ()) -> None:
         self._root = root
         self._files = list(files)
-        self._bad: dict[int, str] = {}
-        stats = [(file.relative_to(root).as_posix(), file.stat()) for file in self._files]
+        self._others = list(others)
+        self._bad: set[Path] = set()
+        stats = [(file.relative_to(root).as_posix(), file.stat()) for file in [*self._files, *self._others]]
         self.digest = digest_of([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
 
     def __len__(self) -> int:
@@ -75,41 +87,55 @@ class FolderPictures:
 
         Raises:
             EradioError: no file of the folder can be read.
+            OSError: the system failed to read, whatever the file holds.
         """
-        for offset in range(len(self._files)):
-            place = (index + offset) % len(self._files)
-            if place in self._bad:
-                continue
-            try:
-                return read_picture(self._files[place])
-            except Exception as error:  # a decoder meets a hostile file with anything
-                self._bad[place] = f"{type(error).__name__}: {error}"
+        count = len(self._files)
+        neighbours = (self._files[(index + offset) % count] for offset in range(count))
+        for file in chain(neighbours, self._others):
+            if file not in self._bad:
+                try:
+                    return read_picture(file)
+                except Exception as error:  # a decoder meets a hostile file with anything
+                    self._note(file, error)
         raise self._none_readable()
 
     def unreadable(self) -> list[str]:
         """Names of the unreadable files met so far, relative to the folder."""
-        return [self._files[place].relative_to(self._root).as_posix() for place in sorted(self._bad)]
+        return [_printable(file.relative_to(self._root)) for file in self._files if file in self._bad]
 
     def check(self) -> list[str]:
         """Open every file's header and return the names of those that are no pictures.
 
         Raises:
-            EradioError: none is a picture.
+            EradioError: none is a picture, nor any that could take its place.
+            OSError: the system failed to read, whatever the file holds.
         """
-        for place, file in enumerate(self._files):
+        for file in [*self._files, *self._others]:
             try:
-                with _opened(file) as image:
-                    image.verify()
+                with _opened(file):
+                    pass
             except Exception as error:
-                self._bad[place] = f"{type(error).__name__}: {error}"
-        if len(self._bad) == len(self._files):
+                self._note(file, error)
+        if self._bad.issuperset([*self._files, *self._others]):
             raise self._none_readable()
         return self.unreadable()
 
+    def _note(self, file: Path, error: Exception) -> None:
+        """Remember a file as no picture; a failure that may pass would give each process substitutes of its own."""
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _PASSING):
+            raise error
+        self._bad.add(file)
+
     def _none_readable(self) -> EradioError:
-        names = ", ".join(file.relative_to(self._root).as_posix() for file in self._files[:3])
-        more = f" and {len(self._files) - 3} more" if len(self._files) > 3 else ""
+        files = [*self._files, *self._others]
+        names = ", ".join(_printable(file.relative_to(self._root)) for file in files[:3])
+        more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         return EradioError(f"No readable picture in {self._root}: not {names}{more}. Replace or remove the files.")
+
+
+def _printable(path: Path) -> str:
+    """A file's name for messages and records; bytes that are no text are written out."""
+    return path.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
 def read_picture(path: Path) -> Pixels:
@@ -184,7 +210,8 @@ def open_data(recipe: Recipe) -> tuple[Dataset, Dataset]:
     order = random.Random(recipe.seed).sample(files, len(files))
     held_out = len(files) // 5 or 1
     train = sorted(order[held_out:]) or files
-    return FolderPictures(root, train), FolderPictures(root, sorted(order[:held_out]))
+    rest = sorted(order[:held_out])
+    return FolderPictures(root, train, rest), FolderPictures(root, rest, train)
 
 
 def crop_picture(pixels: Pixels, slot: Slot, resolution: int) -> Pixels:

@@ -1,5 +1,6 @@
 """From nothing to a teacher's folder."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,7 +115,7 @@ def _settings(kind: str, folder: Path, minutes: float | None, steps: int | None,
         return kept
     if (minutes is None) == (steps is None):
         raise EradioError("Say how long to train: either a number of minutes or a number of steps.")
-    if min(minutes or 1, steps if steps is not None else 1) <= 0:
+    if not 0 < (minutes or steps or 0) < math.inf:
         raise EradioError("A training takes at least one step. Give a positive number of minutes or steps.")
     count = steps if steps is not None else max(1, round(60 * (minutes or 0) / _seconds_a_step(objective)))
     settings = Run(kind=kind, steps=count, seed=seed, data=objective.data_digest)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from eradio.errors import NetworkError
 from eradio.locks import DeviceLock
 from eradio.profile.agreement import agreement
 from eradio.profile.canary import VERSION, Canary, reference_for
@@ -51,8 +52,9 @@ def measure_module(
     """Measure a network that is already built; `digest` must name its architecture. See `measure`."""
     module = copy.deepcopy(module).float().eval().requires_grad_(False)
     randomise_constants(module)
-    paper = complexity(module, target.resolution)
     pictures = fixed_pictures(target)
+    _try(module, pictures)
+    paper = complexity(module, target.resolution)
     engine = load_engine(target.engine)
     with (
         engine.prepare(module, pictures, target.threads) as candidate,
@@ -86,6 +88,24 @@ def measure_module(
         canary_times=_quantiles(reading.pairs.canary),
         load=load,
     )
+
+
+def _try(module: nn.Module, pictures: Tensor) -> None:
+    """One picture through the network, since what it refuses is better said once, before any engine says it.
+
+    Raises:
+        NetworkError: it does not take pictures of this size.
+    """
+    try:
+        with torch.inference_mode():
+            module(pictures[:1])
+    except NetworkError:
+        raise
+    except (AssertionError, RuntimeError, ValueError, TypeError) as error:
+        side, why = pictures.shape[2], " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise NetworkError(
+            f"This network does not take {side}x{side} pixels: {why[:200]}. Choose another resolution."
+        ) from None
 
 
 def calibrate(target: Target, *, canary_folder: Path, lock: DeviceLock | None) -> Reference:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from eradio.errors import EradioError
+from eradio.errors import NetworkError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -35,8 +35,8 @@ def check_pictures(pictures: Tensor) -> None:
     """Refuse what is no batch of pictures.
 
     Raises:
-        EradioError: the tensor is not [B, 3, H, W].
+        NetworkError: the tensor is not [B, 3, H, W].
     """
     if pictures.ndim != 4 or pictures.shape[1] != 3:
         shape = list(pictures.shape)
-        raise EradioError(f"A network was given a tensor of shape {shape}; give pictures as [B, 3, H, W].")
+        raise NetworkError(f"A network was given a tensor of shape {shape}; give pictures as [B, 3, H, W].")

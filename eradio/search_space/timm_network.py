@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
 from eradio.description import Description
-from eradio.errors import EradioError
+from eradio.errors import EradioError, NetworkError
 from eradio.features import Features
 from eradio.search_space.maps import side_of
 from eradio.search_space.pictures import Normalise, check_pictures
@@ -38,7 +38,7 @@ class MapBackbone(nn.Module):
         """Pictures [B, 3, H, W] in [0, 1] to a summary [B, C] and a map [B, C, h, w].
 
         Raises:
-            EradioError: the input is no batch of RGB pictures.
+            NetworkError: the input is no batch of RGB pictures.
         """
         check_pictures(pictures)
         spatial: Tensor = self.features(self.normalise(pictures))[-1]
@@ -63,17 +63,17 @@ class TokenBackbone(nn.Module):
         """Pictures [B, 3, H, W] in [0, 1] to a summary [B, C] and a map [B, C, H / patch, W / patch].
 
         Raises:
-            EradioError: the input is no batch of RGB pictures of a side the network takes.
+            NetworkError: the input is no batch of RGB pictures of a side the network takes.
         """
         check_pictures(pictures)
         height, width = side_of(pictures)
         if self.side is not None and (height, width) != self.side:
-            raise EradioError(
+            raise NetworkError(
                 f"This vision transformer takes {self.side[0]}x{self.side[1]} pixels, not {height}x{width}; "
                 "set its option 'img_size', or 'dynamic_img_size: true'."
             )
         if height % self.patch[0] or width % self.patch[1]:
-            raise EradioError(
+            raise NetworkError(
                 f"{height}x{width} pixels are no whole number of {self.patch[0]}x{self.patch[1]} patches; "
                 "choose another resolution or another 'patch_size'."
             )
@@ -93,7 +93,7 @@ def timm_backbone(network: TimmNetwork) -> nn.Module:
     """Build a timm network without pretrained weights, and without the layers that only a classifier needs.
 
     Raises:
-        EradioError: timm knows no such model, or the model does not take the options.
+        NetworkError: timm knows no such model, or the model does not take the options.
     """
     check_timm_name(network.name)
     try:
@@ -106,7 +106,7 @@ def timm_backbone(network: TimmNetwork) -> nn.Module:
         model = timm.create_model(network.name, pretrained=False, **options)
     except _REFUSALS as error:
         reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise EradioError(
+        raise NetworkError(
             f"timm cannot build a feature extractor from '{network.name}' with options {network.options}: "
             f"{reason}. Change the options or choose another model."
         ) from None

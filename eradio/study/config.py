@@ -1,9 +1,9 @@
 """A study as one validated file: space, recipe, target, sampler and budget."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from eradio.description import Description, digest_of, read_yaml
 from eradio.distill.recipe import Recipe
@@ -26,6 +26,15 @@ class StudyConfig(Description):
     trials: int = Field(24, ge=1, description="distinct candidates to complete")
     baselines: Literal["tiny", "none"] = "tiny"
     finalists: int = Field(4, ge=0, description="students of the front that are trained for longer")
+
+    @model_validator(mode="after")
+    def _one_resolution(self) -> Self:
+        if self.recipe.resolution != self.target.resolution:
+            raise ValueError(
+                f"students are taught at {self.recipe.resolution} pixels (recipe.resolution) and measured at "
+                f"{self.target.resolution} (target.resolution); give both the same"
+            )
+        return self
 
     def identity(self) -> str:
         """Digest of all but the budget: what must not change while a run folder is continued."""
@@ -64,6 +73,8 @@ def read_config(path: Path, *, data: Path | None = None, trials: int | None = No
             raise EradioError(f"--trials must be at least 1, not {trials}.")
         plain["trials"] = trials
     if data is not None:
+        if not isinstance(plain.get("recipe") or {}, dict):
+            raise EradioError(f"{path}: 'recipe' must hold keys and values, such as `steps: 80`. Correct the file.")
         folder = data.expanduser().resolve()
         plain["recipe"] = {**(plain.get("recipe") or {}), "data": {"kind": "folder", "path": str(folder)}}
         plain["name"] = f"{plain.get('name', 'default')}-{digest_of(str(folder))[:6]}"

@@ -9,20 +9,16 @@ import numpy as np
 
 from eradio.description import Description
 from eradio.distill.checkpoint import CheckpointFolder
-from eradio.errors import EradioError
 from eradio.files import read_json, write_json
 from eradio.front import front
 from eradio.locks import try_lock
 from eradio.search_space import parse_network
 from eradio.study.display import FINALIST
 from eradio.study.ledger import RECORD, hopeless_reason, read_records
-from eradio.study.objective import curve_of, manifest, reason, score_of, teach, untrained
-from eradio.study.records import Comparison, FinalistRecord, Role, TrialRecord
+from eradio.study.objective import curve_of, manifest, networks_own, reason, score_of, teach, untrained
+from eradio.study.records import SEED_NOISE, Comparison, FinalistRecord, Role, TrialRecord
 from eradio.study.run import Run
 from eradio.tensors import write_tensors
-
-_SEED_NOISE = 0.03
-"""Share of a rung's loss by which one network's differs between first weights: the median seen, benchmarks/LOG.md."""
 
 Show = Callable[[str, Path | None, int, int], None]
 
@@ -129,9 +125,9 @@ def _finish(run: Run, finalist: Finalist, show: Show) -> FinalistRecord:
         student, outcome = teach(
             run, network, folder, steps, lambda step, loss: show(name, finalist.folder(run), step, steps)
         )
-    except (EradioError, OSError):
-        raise
-    except Exception as error:  # as in the search itself: the network's own failure
+    except Exception as error:
+        if not networks_own(error):
+            raise
         return FinalistRecord(**known, score=trial.score, curve=trial.curve, reason=reason(error))
     write_tensors(finalist.folder(run) / "student.safetensors", student.state_dict())
     comparisons: tuple[Comparison, ...] = ()
@@ -152,7 +148,7 @@ def _front_of(records: list[TrialRecord], role: Role) -> list[TrialRecord]:
 
 
 def _equals(faster: TrialRecord, one: TrialRecord) -> bool:
-    return _speed(faster) > _speed(one) and _loss(faster) <= _loss(one) * (1 + _SEED_NOISE)
+    return _speed(faster) > _speed(one) and _loss(faster) <= _loss(one) * (1 + SEED_NOISE)
 
 
 def _loss(record: TrialRecord) -> float:

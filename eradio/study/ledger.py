@@ -97,9 +97,10 @@ class Ledger:
         with self.claiming():
             if self._open_places() > 0:
                 return False
-            running = (TrialState.RUNNING, TrialState.WAITING)
-            studies = (self._candidates, self._baselines)
-            return not any(study.get_trials(deepcopy=False, states=running) for study in studies)
+            running = (TrialState.RUNNING,)
+            # A named candidate may wait beyond the last place: a larger budget will come to it.
+            busy = self._candidates.get_trials(deepcopy=False, states=running)
+            return not busy and not self._baselines.get_trials(deepcopy=False, states=(*running, TrialState.WAITING))
 
     def tell(self, claim: Claim, record: TrialRecord) -> None:
         """Write the record, then tell the study; a kill between the two leaves an orphan whose record stands."""
@@ -194,11 +195,11 @@ class Ledger:
                 continue
             if "duplicate_of" in other.user_attrs or other.state == TrialState.WAITING:
                 continue
+            if other.state == TrialState.RUNNING and other.number > trial.number:
+                continue
             trial.set_user_attr("duplicate_of", other.number)
             if other.state == TrialState.COMPLETE:
                 study.tell(trial, other.values)
-            elif other.state == TrialState.RUNNING and other.number > trial.number:
-                continue
             else:
                 self._fail(study, trial, f"the same network as trial {other.number}, which has not completed")
             return True

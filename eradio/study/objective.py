@@ -8,7 +8,7 @@ from typing import Any
 from eradio.description import digest_of
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.trainer import DivergedError, Outcome, Student, Trainer, new_student
-from eradio.errors import EradioError, MachineError
+from eradio.errors import EradioError, MachineError, NetworkError
 from eradio.files import read_json, write_json
 from eradio.manifest import environment
 from eradio.profile import Measurement, identity, measure
@@ -50,9 +50,9 @@ def run_trial(
         return TrialRecord(**known, state="failed", reason=reason(error), seconds=time.monotonic() - began)
     try:
         student, outcome = teach(run, network, folder, run.config.recipe.steps, watch)
-    except (EradioError, OSError):
-        raise
-    except Exception as error:
+    except Exception as error:  # as above, and what comes from the pictures or the disk is no network's failure
+        if not networks_own(error):
+            raise
         return TrialRecord(
             **known,
             measurement=measurement,
@@ -98,6 +98,11 @@ def untrained(run: Run, network: Network) -> Student:
     """The student as it is before its first step."""
     seed = run.config.recipe.seed
     return new_student(lambda own: build(network, own), run.shapes(), seed, run.training_identity(network))
+
+
+def networks_own(error: Exception) -> bool:
+    """Whether what went wrong while teaching is the network's failure, so that the study goes on without it."""
+    return isinstance(error, NetworkError) or not isinstance(error, EradioError | OSError)
 
 
 def reason(error: BaseException) -> str:

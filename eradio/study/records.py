@@ -12,6 +12,11 @@ Role = Literal["candidate", "baseline"]
 State = Literal["complete", "failed"]
 
 
+SEED_NOISE = 0.03
+"""Median relative difference between rung losses of one network from two sets of first weights (benchmarks/LOG.md):
+smaller differences between networks say nothing."""
+
+
 class CurvePoint(Description):
     """One line of a training curve."""
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from optuna.study import Study
 
+from eradio.description import digest_of
 from eradio.distill.cache import CachedTargets, cache_identity
 from eradio.distill.data import Dataset, FolderPictures, open_data
 from eradio.distill.heads import TeacherShape
-from eradio.distill.recipe import ScenesData, training_identity
+from eradio.distill.recipe import CODE_EPOCH, ScenesData, training_identity
 from eradio.distill.targets import LiveTargets, Page, Targets, pages
 from eradio.errors import EradioError
 from eradio.files import read_json, write_json
@@ -20,6 +21,9 @@ from eradio.study.config import StudyConfig, changed_keys
 from eradio.study.downstream import Bench
 from eradio.study.ledger import Ledger
 from eradio.study.storage import open_studies
+
+_MACHINE = ("machine", "cpu", "cores", "gpu", "libraries")
+"""What a throughput must have in common with another to stand on one front, as `environment` names it."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,9 @@ class Run:
         return {
             "study": self.config.identity(),
             "space": self.space.digest(),
+            "code epoch": str(CODE_EPOCH),
+            "baselines": digest_of({name: network.digest() for name, network in self.baselines.items()}),
+            "machine and libraries": digest_of({key: environment()[key] for key in _MACHINE}),
             "training data": self.data[0].digest,
             "validation data": self.data[1].digest,
             **{f"teacher {teacher.name}": teacher.digest for teacher in self.live.teachers},

@@ -29,6 +29,7 @@ from eradio.study.storage import storage_refusals
 
 _POLL_SECONDS = 1.0
 _MOST_RESTARTS = 6
+_PATIENCE_SECONDS = 5.0
 
 
 def search(folder: Path, config: StudyConfig, workers: int, console: Console) -> StudyRecords:
@@ -130,7 +131,16 @@ def _supervise(run: Run, workers: int, console: Console) -> None:
             for process in processes:
                 process.terminate()
             for process in processes:
-                process.wait()
+                _end(process)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Wait for a worker that was told to end; one that is stopped, or stuck, is killed: it loses no finished work."""
+    try:
+        process.wait(timeout=_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _name_undecodable(run: Run, records: StudyRecords, console: Console) -> None:
@@ -152,7 +162,7 @@ def _start(folder: Path) -> "subprocess.Popen[str]":
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     with log.open("w", encoding="utf-8") as handle:
         process = subprocess.Popen(
-            [sys.executable, "-m", "eradio.study.worker", str(folder)],
+            [sys.executable, "-m", "eradio.study.worker", str(folder), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=subprocess.STDOUT,

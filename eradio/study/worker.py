@@ -25,10 +25,10 @@ _BEAT_SECONDS = 0.5
 class Status:
     """What this worker is doing, in a file that the search's display reads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, parent: int) -> None:
         self._path = folder / "workers" / f"{os.getpid()}.json"
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._parent = os.getppid()
+        self._parent = parent
         self._last = 0.0
 
     def show(self, job: str, folder: Path | None, step: int, steps: int) -> None:
@@ -45,15 +45,16 @@ class Status:
         temporary.replace(self._path)
 
 
-def work(folder: Path) -> None:
-    """Take jobs from a run folder until the study is complete.
+def work(folder: Path, parent: int) -> None:
+    """Take jobs from a run folder until the study is complete, or the process `parent` that asked for it is gone.
 
     Raises:
         EradioError: the study cannot go on.
     """
     torch.set_num_threads(1)
     run = open_run(folder)
-    status = Status(folder)
+    status = Status(folder, parent)
+    status.show("starting", None, 0, 0)
     _fill(run, status, range(run.config.recipe.steps), "teacher targets")
     while not run.ledger.finished():
         if not _next_trial(run, status):
@@ -101,13 +102,13 @@ def _fill(run: Run, status: Status, steps: range, what: str) -> None:
         status.show(what, None, done, len(missing))
 
 
-def main(folder: str) -> None:
+def main(folder: str, parent: str) -> None:
     """Entry of the process; an error the user can mend is one line and status 1."""
     # Ctrl-C reaches the whole process group; the search then ends its workers in its own time.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with storage_refusals(Path(folder) / "study.db"):
-            work(Path(folder))
+            work(Path(folder), int(parent))
     except EradioError as error:
         sys.exit(str(error))
     except OSError as error:
@@ -115,4 +116,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:3])

@@ -1,5 +1,6 @@
 """Folders of pictures: any format, any size, and files that are no pictures."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -66,6 +67,39 @@ def test_an_unreadable_file_is_named_and_replaced_by_its_neighbour(folder: Path)
 def test_check_names_files_that_are_no_pictures(folder: Path) -> None:
     (folder / "fake.png").write_text("this is text")
     assert FolderPictures(folder, list_pictures(folder)).check() == ["fake.png"]
+
+
+def test_where_no_file_of_a_part_can_be_read_the_rest_of_the_folder_stands_in(tmp_path: Path) -> None:
+    """Four pictures give one to validation; whichever of them is a text file, both parts have pictures."""
+    for bad in range(4):
+        root = tmp_path / str(bad)
+        root.mkdir()
+        for number in range(4):
+            _save(root / f"{number}.png", size=(8, 8 + number))
+        (root / f"{bad}.png").write_text("this is text")
+        parts = open_data(Recipe(data=FolderData(path=root)))
+        assert [name for part in parts for name in part.check()] == [f"{bad}.png"]
+        for part in parts:
+            assert all(part.picture(index).shape[2] == 3 for index in range(len(part)))
+
+
+def test_a_name_that_is_no_text_can_be_printed(folder: Path) -> None:
+    file = folder / os.fsdecode(b"caf\xe9.png")
+    file.write_text("this is text")
+    assert FolderPictures(folder, list_pictures(folder)).check() == ["caf\\udce9.png"]
+
+
+def test_a_failure_that_may_pass_makes_no_file_unreadable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(file: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files", str(file))
+
+    pictures = FolderPictures(folder, list_pictures(folder))
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", busy)
+        for attempt in (pictures.check, lambda: pictures.picture(0)):
+            with pytest.raises(OSError, match="Too many open files"):
+                attempt()
+    assert pictures.check() == []
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,15 @@ def test_cosine_loss_ignores_scale() -> None:
     assert torch.allclose(cosine_loss(3 * x, 0.1 * y), cosine_loss(x, y))
 
 
+def test_a_vector_without_length_has_a_finite_loss_and_gradient() -> None:
+    nothing = torch.zeros(2, 3, requires_grad=True)
+    loss = cosine_loss(nothing, torch.ones(2, 3))
+    loss.backward()
+    assert loss.item() == 1
+    assert nothing.grad is not None
+    assert nothing.grad.isfinite().all()
+
+
 def test_spatial_loss_by_hand() -> None:
     student = torch.zeros(1, 2, 1, 2)
     student[0, :, 0, 0] = torch.tensor([1.0, 0.0])
@@ -42,6 +51,8 @@ def test_spatial_loss_by_hand() -> None:
     smooth = (1.5 + 0 + 0.125 + 0.5) / 4
     value = spatial_loss(student, teacher, SpatialLoss(cosine=0.9, smooth_l1=0.1))
     assert value.item() == pytest.approx(0.9 * cosine + 0.1 * smooth)
+    other = spatial_loss(student, teacher, SpatialLoss(cosine=0.25, smooth_l1=3))
+    assert other.item() == pytest.approx(0.25 * cosine + 3 * smooth)
 
 
 def test_the_paper_weights_are_the_default() -> None:

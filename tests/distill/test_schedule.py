@@ -24,6 +24,19 @@ def test_a_slot_is_a_function_of_seed_and_index_and_stays_inside(
     assert 0 <= first.top <= first.top + first.side <= 1 + 1e-9
 
 
+def test_crops_reach_every_side_and_every_corner() -> None:
+    drawn = [slot(0, step, 0, batch=1, pictures=50, crop=CROP) for step in range(2000)]
+    areas = [one.side**2 for one in drawn]
+    assert min(areas) == pytest.approx(0.5, abs=0.01)
+    assert max(areas) == pytest.approx(1.0, abs=0.01)
+    assert sum(areas) / len(areas) == pytest.approx(0.75, abs=0.02)
+    for edge in ("left", "top"):
+        share = [getattr(one, edge) / (1 - one.side) for one in drawn]
+        assert min(share) < 0.02
+        assert max(share) > 0.98
+        assert sum(share) / len(share) == pytest.approx(0.5, abs=0.03)
+
+
 def test_each_epoch_shows_every_picture_once_in_an_order_of_its_own() -> None:
     drawn = [slot(1, step, place, batch=8, pictures=20, crop=CROP).picture for step in range(5) for place in range(8)]
     assert Counter(drawn[:20]) == Counter(range(20)) == Counter(drawn[20:])

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from eradio.distill.checkpoint import CheckpointFolder
+from eradio.distill.data import open_data
 from eradio.distill.heads import TeacherShape
+from eradio.distill.losses import distillation_losses
 from eradio.distill.recipe import Optimiser, Recipe
-from eradio.distill.targets import Batch, Page
+from eradio.distill.targets import Batch, LiveTargets, Page, pages
 from eradio.distill.trainer import DivergedError, Student, Trainer, new_student
 from eradio.errors import EradioError
 from eradio.features import Features
+from eradio.scenes import Scenes
 
 TEACHERS = (TeacherShape("clip", 6, 8), TeacherShape("sam", None, 4))
 RECIPE = Recipe(batch=4, resolution=16, steps=20, optimiser=Optimiser(warmup=2, decay=0.25))
@@ -150,30 +153,44 @@ def test_norms_and_biases_are_not_decayed(tmp_path: Path) -> None:
         assert shrunk == (weight.ndim > 1), name
 
 
-def test_labels_and_captions_never_reach_distillation() -> None:
-    """A data set that refuses to give anything but pixels is enough for the whole pipeline."""
-    from eradio.distill.targets import LiveTargets, pages
-    from eradio.scenes import Scenes
+def test_validation_is_the_mean_over_pictures_whatever_the_pages(tmp_path: Path) -> None:
+    class Uneven(Noise):
+        def batch(self, page: Page) -> Batch:
+            whole = super().batch(page)
+            if page != VALIDATION[1]:
+                return whole
+            targets = {
+                name: Features(None if one.summary is None else one.summary[:1], one.spatial[:1])
+                for name, one in whole.targets.items()
+            }
+            return Batch(whole.pictures[:1], targets)
 
-    class OnlyPixels:
-        digest = "pixels"
+    student, noise = _student(), Uneven()
+    parts = _trainer(student, noise).validate()
+    pages = [noise.batch(page) for page in VALIDATION]
+    with torch.no_grad():
+        each = [distillation_losses(student(page.inputs()), page.floats(), RECIPE.spatial) for page in pages]
+    for name, value in parts.items():
+        assert value == pytest.approx((4 * each[0][name].item() + each[1][name].item()) / 5)
 
-        def __init__(self, split: str) -> None:
-            self._scenes = Scenes(split, size=64)
 
-        def __len__(self) -> int:
-            return len(self._scenes)
+def test_labels_and_captions_never_reach_distillation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded world refuses to give anything but pixels, and a student is taught and validated all the same."""
 
-        def picture(self, index: int) -> object:
-            return self._scenes.picture(index)
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("distillation asked for labels")
 
-    recipe = Recipe(batch=2, validation=2)
-    live = LiveTargets(recipe, OnlyPixels("train"), OnlyPixels("val"))  # type: ignore[arg-type]
-    for page in pages(recipe, range(2), 10):
-        batch = live.batch(page)
-        assert set(vars(batch)) == {"pictures", "targets", "unreadable"}
-        for answer in batch.targets.values():
-            assert answer.spatial.dtype == torch.bfloat16
+    monkeypatch.setattr(Scenes, "scene", refuse)
+    monkeypatch.setattr("eradio.scenes.dataset.caption", refuse)
+    recipe = Recipe(batch=2, validation=2, steps=2, finalist_steps=2)
+    live = LiveTargets(recipe, *open_data(recipe))
+    shapes = [TeacherShape(one.name, one.summary_width, one.spatial_width) for one in live.teachers]
+    student = new_student(lambda seed: Backbone(), tuple(shapes), recipe.seed, "abc")
+    validation = [page for page in pages(recipe, range(0), 10) if page.part == "validation"]
+    outcome = Trainer(student, recipe, live, validation).run(2, CheckpointFolder(tmp_path))
+    assert len(outcome.curve) == 2
+    with pytest.raises(AssertionError, match="asked for labels"):
+        Scenes("train", size=64).scene(0)
 
 
 class Once:

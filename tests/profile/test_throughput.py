@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eradio.profile.target import Protocol
-from eradio.profile.throughput import compare, warm_up
+from eradio.profile.throughput import compare, median_interval, warm_up
 
 
 class Machine:
@@ -60,6 +60,13 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
         settled += reading.settled
     assert 0.87 <= held / 150 <= 0.99  # nominally 0.95; few samples and the looks take some of it
     assert settled >= 140
+
+
+def test_neighbouring_calls_that_are_alike_widen_the_interval():
+    """Ten calls at a time share their noise: an interval that took them for independent would be far too narrow."""
+    steps = np.random.default_rng(0).normal(1.0, 0.05, 40)
+    alike, apart = np.repeat(steps, 25), np.random.default_rng(1).normal(1.0, 0.05, 1000)
+    assert median_interval(alike).half_width() > 2 * median_interval(apart).half_width()
 
 
 def test_drift_and_throttling_cancel_where_a_mean_of_raw_times_is_far_off():

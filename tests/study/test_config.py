@@ -28,6 +28,8 @@ def test_the_default_study_is_valid_and_of_the_embedded_world() -> None:
         ("trials: [24", ["not valid YAML", "line"]),
         ("just a word", ["keys and values"]),
         ("name: ../escape", ["'name'"]),
+        ("name: 2024-13-45", ["not valid YAML"]),
+        ("recipe: {resolution: 32}", ["taught at 32 pixels", "measured at 64"]),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_key(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -40,6 +42,13 @@ def test_a_mistake_is_one_sentence_that_names_the_key(tmp_path: Path, text: str,
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+def test_a_recipe_that_is_none_is_one_sentence_beside_a_folder_too(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text("recipe: 3")
+    with pytest.raises(EradioError, match="'recipe' must hold keys"):
+        read_config(file, data=tmp_path)
 
 
 def test_a_folder_and_a_budget_from_the_command_line_replace_the_file_s(tmp_path: Path) -> None:

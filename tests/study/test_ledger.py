@@ -63,6 +63,19 @@ def test_a_study_ends_with_as_many_distinct_candidates_as_asked_and_every_baseli
     assert ledger.claim() is None
 
 
+def test_fewer_trials_than_named_networks_is_a_study_that_ends_and_can_be_enlarged(tmp_path: Path) -> None:
+    names = [named("e_radio_mini_s"), named("e_radio_mini")]
+    for trials in (1, 2):
+        ledger = _ledger(tmp_path, trials=trials, rivals=0)
+        ledger.enqueue(names)
+        claim = _claim(ledger)
+        assert claim.network == names[trials - 1]
+        ledger.tell(claim, _record(claim))
+        claim.release()
+        assert ledger.claim() is None
+        assert ledger.finished()
+
+
 def test_two_workers_never_hold_the_same_trial_nor_overshoot(tmp_path: Path) -> None:
     first, second = _ledger(tmp_path, trials=1, rivals=0), _ledger(tmp_path, trials=1, rivals=0)
     claim = _claim(first)

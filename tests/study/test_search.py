@@ -20,8 +20,9 @@ from rich.console import Console
 
 from eradio.analysis.report import write_report
 from eradio.cli import run_command
-from eradio.errors import EradioError, MachineError
+from eradio.errors import EradioError, MachineError, NetworkError
 from eradio.files import disk_error
+from eradio.manifest import environment
 from eradio.search_space import named
 from eradio.study.config import StudyConfig
 from eradio.study.finalists import choose
@@ -148,6 +149,8 @@ def test_a_search_that_is_stopped_ends_its_workers_and_goes_on(tmp_path: Path) -
     deadline = time.monotonic() + 240
     while not list(run.glob("candidates/*/measurement.json")) and time.monotonic() < deadline:
         time.sleep(0.2)
+    # A worker that is stopped as well, by a debugger or a Ctrl-Z, cannot end by itself.
+    os.kill(int(next(run.glob("workers/*.json")).stem), signal.SIGSTOP)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -157,6 +160,18 @@ def test_a_search_that_is_stopped_ends_its_workers_and_goes_on(tmp_path: Path) -
         time.sleep(0.1)
     assert not _is_alive(process.pid)
     assert read_study(run).trials == ()
+
+
+def test_a_worker_whose_search_is_gone_takes_no_job(tmp_path: Path) -> None:
+    config = StudyConfig.parse({**TINY, "trials": 1, "finalists": 0, "baselines": "none"}, "test")
+    open_run(tmp_path, config).begin({})
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    command = [sys.executable, "-m", "eradio.study.worker", str(tmp_path), str(gone.pid)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "The search that started this worker has ended." in done.stderr
+    assert not (tmp_path / "candidates").exists()
 
 
 def test_a_worker_s_error_is_the_search_s(tmp_path: Path) -> None:
@@ -184,6 +199,12 @@ def test_a_mistake_leaves_no_run_folder_and_changed_pictures_stop_a_study(
     assert run_command([*command, "pictures"]) == 0
     capsys.readouterr()
 
+    with monkeypatch.context() as patch:
+        other = {**environment(), "cpu": "another one"}
+        patch.setattr("eradio.study.run.environment", lambda: other)
+        assert run_command([*command, "pictures"]) == 1
+        assert "its machine and libraries changed" in capsys.readouterr().err
+
     Image.new("RGB", (8, 8)).save(pictures / "new.png")
     assert run_command([*command, "pictures"]) == 1
     said = capsys.readouterr().err
@@ -203,7 +224,14 @@ def test_a_network_s_own_failure_is_its_reason_and_a_full_disk_is_not(
     def full(*arguments: object, **options: object) -> None:
         raise disk_error(OSError(errno.ENOSPC, "No space left on device"), tmp_path)
 
+    def picky(*arguments: object, **options: object) -> None:
+        raise NetworkError("it takes other pictures")
+
     monkeypatch.setattr("eradio.study.objective.manifest", lambda run, network: {})
+    with monkeypatch.context() as patch:
+        patch.setattr("eradio.study.objective.teach", picky)
+        record = run_trial(run, "candidate", 1, "trial 1", named("e_radio_mini_s"), tmp_path / "1")
+        assert (record.state, record.reason) == ("failed", "it takes other pictures")
     for refusal in (odd, full):
         monkeypatch.setattr("eradio.study.objective.measure", refusal)
         arguments = (run, "candidate", 0, "trial 0", named("e_radio_mini_s"), tmp_path / "0")
