@@ -49,7 +49,7 @@ def at(name):
     os.fsync = fsync
 from eradio.study import worker
 %s
-worker.main(sys.argv[1])
+worker.main(sys.argv[1], str(os.getppid()))
 """
 
 MOMENTS = {
