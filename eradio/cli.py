@@ -52,8 +52,9 @@ def report(run: Path, out: Path | None) -> None:
 @click.option("--engine", default="openvino", show_default=True, help="openvino or eager.")
 @click.option("--batch", default=8, show_default=True, help="Pictures a call.")
 @click.option("--resolution", default=64, show_default=True, help="Side of the pictures, in pixels.")
+@click.option("--window", type=int, help="Side of all attention windows (default: what suits the resolution).")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
-def profile(network: str, engine: str, batch: int, resolution: int, as_json: bool) -> None:
+def profile(network: str, engine: str, batch: int, resolution: int, window: int | None, as_json: bool) -> None:
     """Measure a network's throughput with its uncertainty, and what it costs.
 
     NETWORK is an architecture file, an E-RADIO name, or timm/NAME.
@@ -62,11 +63,79 @@ def profile(network: str, engine: str, batch: int, resolution: int, as_json: boo
     from eradio.profile import as_json as to_json
 
     target = Target.parse({"engine": engine, "batch": batch, "resolution": resolution}, "The command line")
-    measurements = {network: profile_command(network, target)}
+    measurements = {network: profile_command(network, target, window)}
     if as_json:
         click.echo(to_json(measurements))
     else:
         _console().print(table(measurements))
+
+
+@cli.command(epilog="Example: eradio export runs/default/finalists/candidate-0003 --to onnx --resolution 64")
+@click.argument("checkpoint")
+@click.option("--to", required=True, help="onnx, torch (a torch.export program), timm, or hf.")
+@click.option("--resolution", default=224, show_default=True, help="Side of the pictures, in pixels.")
+@click.option("--window", type=int, help="Side of all attention windows (default: what suits the resolution).")
+@click.option("--out", type=_FILE, default=Path("exported"), show_default=True, help="Folder to write into.")
+def export(checkpoint: str, to: str, resolution: int, window: int | None, out: Path) -> None:
+    """Write a network for other programs.
+
+    CHECKPOINT is the folder of a trial or finalist, a file of official weights, or a network's name (random weights).
+    """
+    from eradio.export import export as write
+    from eradio.export import find_trained
+
+    trained = find_trained(checkpoint, window)
+    files = write(trained, to, out, resolution, window)
+    for file in files:
+        _console().print(f"{file} ({file.stat().st_size / 1e6:.1f} MB)", markup=False, soft_wrap=True)
+    _console().print(f"Weights: {trained.source}.", markup=False)
+
+
+@cli.group(epilog="Example: eradio space count wide")
+def space() -> None:
+    """Search spaces: what they offer, how large they are, members of them, diagrams."""
+
+
+@space.command("show", epilog="Example: eradio space show tiny")
+@click.argument("name", required=False)
+def space_show(name: str | None) -> None:
+    """Show the shipped spaces, or the choices of one (a NAME, or a YAML file)."""
+    from eradio.search_space.listing import choices_table, spaces_table
+
+    _console().print(spaces_table() if name is None else choices_table(name))
+
+
+@space.command("count", epilog="Example: eradio space count wide")
+@click.argument("name")
+def space_count(name: str) -> None:
+    """Count the distinct architectures of a space, exactly."""
+    from eradio.search_space import SearchSpace
+
+    click.echo(f"{SearchSpace.named(name).count():,}")
+
+
+@space.command("sample", epilog="Example: eradio space sample wide --count 5 --seed 1")
+@click.argument("name")
+@click.option("--count", default=5, show_default=True, help="How many.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same members.")
+@click.option("--out", type=_FILE, help="Also write each as a file that every command takes for a network.")
+def space_sample(name: str, count: int, seed: int, out: Path | None) -> None:
+    """Draw members of a space."""
+    from eradio.search_space.listing import write_members
+
+    for line in write_members(name, count, seed, out):
+        click.echo(line)
+
+
+@space.command("describe", epilog="Example: eradio space describe e_radio_b --svg e_radio_b.svg")
+@click.argument("network")
+@click.option("--resolution", default=224, show_default=True, help="Side of the pictures, in pixels.")
+@click.option("--svg", type=_FILE, help="Also draw it into this file.")
+def space_describe(network: str, resolution: int, svg: Path | None) -> None:
+    """Draw one architecture (a name, or a file) as a block diagram."""
+    from eradio.search_space.listing import draw
+
+    click.echo(draw(network, resolution, svg))
 
 
 @cli.group(epilog="Example: eradio teachers list")

@@ -15,6 +15,7 @@ MAY = {
     "distill": {"scenes"},
     "profile": {"search_space"},
     "evaluation": set(),
+    "export": {"search_space"},
     "pretrain": {"distill", "evaluation", "scenes"},
     "study": {"scenes", "search_space", "distill", "profile", "evaluation", "pretrain"},
     "analysis": {"study", "profile"},

@@ -1,32 +1,29 @@
 """An architecture as a module: pictures in, summary and spatial features out."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
+from timm.layers import DropPath
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from eradio.features import Features
-from eradio.search_space.architecture import Architecture, ConvStage, Stage
-from eradio.search_space.attention import MultiResolutionStage
-from eradio.search_space.blocks import C2f, Residual, conv_norm, stem
-from eradio.search_space.maps import crop, pad_to_multiple, side_of
+from eradio.search_space.architecture import STEM_STRIDE, Architecture, ConvStage, Stage, Window
+from eradio.search_space.blocks import conv_stage, down_sampling, make_stem
+from eradio.search_space.maps import Side, crop, pad_to_multiple, side_of
 from eradio.search_space.neck import Fusion
 from eradio.search_space.pictures import Normalise, check_pictures
-
-
-def blocks_of(stage: Stage) -> nn.Module:
-    """The body of a stage, without its down-sampling: [B, width, H, W] to the same shape."""
-    if not isinstance(stage, ConvStage):
-        return MultiResolutionStage(stage)
-    if stage.kind == "c2f":
-        return C2f(stage.width, stage.depth)
-    return nn.Sequential(*(Residual(stage.width) for _ in range(stage.depth)))
+from eradio.search_space.transformer import TransformerStage
+from eradio.search_space.windows import StageWindow, fit_windows, windows_at, with_window
 
 
 class Level(nn.Module):
-    """A stage and the strided convolution that leads to the next one."""
+    """A stage and the down-sampling that leads to the next one."""
 
-    def __init__(self, stage: Stage, following: int | None) -> None:
+    def __init__(self, stage: Stage, down: nn.Module) -> None:
         super().__init__()
-        self.blocks = blocks_of(stage)
-        self.down = nn.Identity() if following is None else conv_norm(stage.width, following, 3, stride=2)
+        self.blocks = conv_stage(stage) if isinstance(stage, ConvStage) else TransformerStage(stage)
+        self.down = down
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The stage's map [B, width, H, W], and the next stage's input [B, following, H/2, W/2]."""
@@ -37,40 +34,102 @@ class Level(nn.Module):
 class Backbone(nn.Module):
     """A network of the space (second generation of E-RADIO with every knob as data).
 
-    The summary is the mean over the positions of the spatial output. Sides that are no multiple of the total
-    stride are padded, and the output is cropped to ceil(side / output stride).
+    The summary is the mean over the positions of the spatial output. Pictures whose sides are no multiple of the
+    total stride are padded with zeros below and to the right (after normalisation), and the output is cropped to
+    ceil(side / output stride).
+
+    Args:
+        architecture: what to build.
+        channels: of the pictures.
+        normalised: whether pictures come normalised already, as timm's models take them; others are RGB in [0, 1].
+        drop_path_rate: probability that the last residual branch is dropped in training; it grows linearly from 0
+            at the first one, through every kind of block.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        channels: int = 3,
+        normalised: bool = False,
+        drop_path_rate: float = 0.0,
+    ) -> None:
         super().__init__()
         widths = [stage.width for stage in architecture.stages]
         neck = architecture.neck
+        self.architecture = architecture
         self.total_stride = architecture.total_stride()
         self.output_stride = architecture.output_stride()
         self.summary_width = self.spatial_width = architecture.output_width()
         self.first_output = len(widths) - 1 if neck is None else neck.start
-        self.normalise = Normalise()
-        self.stem = stem(architecture.stem.width, widths[0])
-        self.levels = nn.ModuleList(map(Level, architecture.stages, [*widths[1:], None]))
+        self.checkpointing = False
+        self.channels = channels
+        self.normalise: nn.Module = nn.Identity() if normalised else Normalise()
+        self.stem = make_stem(architecture.stem, channels, widths[0])
+        downs = [down_sampling(architecture.down, *pair) for pair in pairwise(widths)]
+        self.levels = nn.ModuleList(map(Level, architecture.stages, [*downs, nn.Identity()]))
         self.neck = None if neck is None else Fusion(neck, widths)
         initialise(self)
+        paths = [part for part in self.modules() if isinstance(part, DropPath)]
+        for place, path in enumerate(paths):
+            path.drop_prob = drop_path_rate * place / max(len(paths) - 1, 1)
+
+    def set_input_size(self, side: Side, window: Window | None = None) -> tuple[StageWindow, ...]:
+        """Choose the windows for pictures of `side` (height, width) pixels; weights stay as and where they are.
+
+        Args:
+            side: of the pictures to come. Others are still computed, with these windows.
+            window: use this one in every stage instead of those that `fit_windows` chooses.
+
+        Returns:
+            The windows, stage by stage, and what they waste.
+        """
+        chosen = fit_windows(self.architecture, side) if window is None else with_window(self.architecture, window)
+        for stage, level in zip(chosen.stages, self.levels, strict=True):
+            if isinstance(level.blocks, TransformerStage):
+                level.blocks.set_window(getattr(stage, "window", None))
+        return windows_at(chosen, side)
+
+    def maps(self, pictures: Tensor) -> list[Tensor]:
+        """The map of every stage, of padded pictures: [B, width, ceil(H / total stride) * ..., ...].
+
+        Raises:
+            NetworkError: the input is no batch of pictures.
+        """
+        check_pictures(pictures, self.channels)
+        x = self.stem(pad_to_multiple(self.normalise(pictures), (self.total_stride, self.total_stride)))
+        maps = []
+        for level in self.levels:
+            kept, x = checkpoint(level, x, use_reentrant=False) if self.checkpointing else level(x)
+            maps.append(kept)
+        return maps
+
+    def spatial(self, maps: Sequence[Tensor], side: Side) -> Tensor:
+        """The spatial output [B, C, ceil(H/stride), ceil(W/stride)], from the maps of pictures of `side` pixels."""
+        spatial = maps[-1] if self.neck is None else self.neck(maps[self.first_output :])
+        return crop_to(spatial, side, self.output_stride)
 
     def forward(self, pictures: Tensor) -> Features:
         """Pictures [B, 3, H, W] in [0, 1] to a summary [B, C] and a map [B, C, H/stride, W/stride].
 
         Raises:
-            EradioError: the input is no batch of RGB pictures.
+            NetworkError: the input is no batch of pictures.
         """
-        check_pictures(pictures)
-        x = self.stem(pad_to_multiple(self.normalise(pictures), self.total_stride))
-        maps = []
-        for level in self.levels:
-            kept, x = level(x)
-            maps.append(kept)
-        spatial = maps[-1] if self.neck is None else self.neck(maps[self.first_output :])
-        height, width = side_of(pictures)
-        spatial = crop(spatial, (-(-height // self.output_stride), -(-width // self.output_stride)))
+        spatial = self.spatial(self.maps(pictures), side_of(pictures))
         return Features(spatial.mean(dim=(2, 3)), spatial)
+
+    def prune(self, stages: int) -> None:
+        """Drop the neck and all but the first `stages` stages; what remains cannot be undone."""
+        self.levels = self.levels[:stages]
+        self.levels[-1].down = nn.Identity()
+        self.neck = None
+        self.output_stride = STEM_STRIDE << (stages - 1)
+        self.summary_width = self.spatial_width = self.architecture.stages[stages - 1].width
+
+
+def crop_to(x: Tensor, side: Side, stride: int) -> Tensor:
+    """A map at `stride` of padded pictures, cut to the positions of the pictures of `side` pixels."""
+    return crop(x, (-(-side[0] // stride), -(-side[1] // stride)))
 
 
 def initialise(module: nn.Module) -> None:

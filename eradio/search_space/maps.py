@@ -1,4 +1,4 @@
-"""Sides of a map, and making them fit: rounding, padding, resizing."""
+"""Sides of a map, making them fit (rounding, padding, resizing), and cutting windows."""
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,10 +16,10 @@ def round_up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Zeros below and to the right of [B, C, H, W] until both sides are multiples."""
+def pad_to_multiple(x: Tensor, multiple: Side) -> Tensor:
+    """Zeros below and to the right of [B, C, H, W] until its sides are multiples."""
     height, width = side_of(x)
-    below, right = round_up(height, multiple) - height, round_up(width, multiple) - width
+    below, right = round_up(height, multiple[0]) - height, round_up(width, multiple[1]) - width
     return F.pad(x, (0, right, 0, below)) if below or right else x
 
 
@@ -31,3 +31,19 @@ def crop(x: Tensor, side: Side) -> Tensor:
 def resize(x: Tensor, side: Side) -> Tensor:
     """[B, C, H, W] to [B, C, *side], nearest; the tensor itself where it has that side already."""
     return x if side_of(x) == side else F.interpolate(x, size=side, mode="nearest")
+
+
+def to_windows(x: Tensor, window: Side) -> Tensor:
+    """Cut a map [B, C, H, W] into windows [B * windows, positions, C]; the sides must be multiples."""
+    width = int(x.shape[1])
+    rows, columns = (side // part for side, part in zip(side_of(x), window, strict=True))
+    cells = x.permute(0, 2, 3, 1).reshape(-1, rows, window[0], columns, window[1], width)
+    return cells.transpose(2, 3).reshape(-1, window[0] * window[1], width)
+
+
+def from_windows(tokens: Tensor, window: Side, side: Side) -> Tensor:
+    """Put windows [B * windows, positions, C] back together as a map [B, C, H, W]: undoes `to_windows`."""
+    rows, columns = side[0] // window[0], side[1] // window[1]
+    width = int(tokens.shape[2])
+    cells = tokens.reshape(-1, rows, columns, window[0], window[1], width)
+    return cells.transpose(2, 3).reshape(-1, *side, width).permute(0, 3, 1, 2)

@@ -14,6 +14,8 @@ def branch(inputs: int, neck: Neck, ratio: int) -> nn.Module:
     if neck.branch == "shuffle":
         conv = nn.Conv2d(inputs, neck.width * ratio**2, 1)
         return nn.Sequential(nn.BatchNorm2d(inputs), conv, nn.PixelShuffle(ratio))
+    if neck.branch == "deconv":
+        return nn.Sequential(nn.ConvTranspose2d(inputs, neck.width, ratio, ratio), nn.BatchNorm2d(neck.width))
     return nn.Sequential(
         nn.Upsample(scale_factor=ratio),
         nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs),

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from eradio.errors import EradioError
-from eradio.search_space.architecture import Architecture, AttentionStage, Stage
+from eradio.search_space.architecture import Architecture, AttentionStage, Stage, window_sides
 from eradio.search_space.backbone import Backbone
 from eradio.search_space.timm_network import TimmNetwork, timm_backbone
 
@@ -31,7 +31,10 @@ def describe(network: Network) -> str:
     if isinstance(network, TimmNetwork):
         options = ", ".join(f"{name} {value}" for name, value in network.options.items())
         return f"timm {network.name}" + (f" ({options})" if options else "")
-    words = [f"stem {network.stem.width}", *map(_stage, network.stages)]
+    stem = network.stem
+    words = [f"stem {stem.width or stem.kind}", *map(_stage, network.stages)]
+    if network.down == "unshuffle":
+        words.append("unshuffle between stages")
     if network.neck is not None:
         words.append(f"{network.neck.branch} neck {network.neck.width} at stride {network.output_stride()}")
     return ", ".join(words)
@@ -54,6 +57,9 @@ def parse_network(data: Any, where: str) -> Network:
 def _stage(stage: Stage) -> str:
     words = f"{stage.kind} {stage.width}x{stage.depth}"
     if not isinstance(stage, AttentionStage):
+        knobs = [f" {name} {getattr(stage, name)}" for name in ("kernel", "expansion") if getattr(stage, name)]
+        return words + "".join(knobs)
+    words += f" [{', '.join(stage.pattern)}]"
+    if stage.window is None:
         return words
-    words += f" [{','.join(map(str, stage.pattern))}]"
-    return words if stage.window is None else f"{words} window {stage.window}"
+    return f"{words} window {'x'.join(map(str, dict.fromkeys(window_sides(stage.window))))}"

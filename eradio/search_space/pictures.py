@@ -31,12 +31,12 @@ class Normalise(nn.Module):
         return torch.addcmul(self.shift, pictures, self.gain)
 
 
-def check_pictures(pictures: Tensor) -> None:
+def check_pictures(pictures: Tensor, channels: int = 3) -> None:
     """Refuse what is no batch of pictures.
 
     Raises:
-        NetworkError: the tensor is not [B, 3, H, W].
+        NetworkError: the tensor is not [B, channels, H, W].
     """
-    if pictures.ndim != 4 or pictures.shape[1] != 3:
+    if pictures.ndim != 4 or pictures.shape[1] != channels:
         shape = list(pictures.shape)
-        raise NetworkError(f"A network was given a tensor of shape {shape}; give pictures as [B, 3, H, W].")
+        raise NetworkError(f"A network was given a tensor of shape {shape}; give pictures as [B, {channels}, H, W].")

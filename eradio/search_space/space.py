@@ -1,8 +1,9 @@
 """Which architectures may be sampled: the choices of every knob, and when a knob has a meaning."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
-from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self
 
@@ -11,28 +12,17 @@ from pydantic import AfterValidator, Field, model_validator
 from eradio.description import Description
 from eradio.errors import EradioError
 from eradio.search_space.architecture import (
-    GLOBAL,
-    LOCAL,
     Architecture,
     AttentionStage,
     ConvStage,
     Neck,
-    Size,
     Stage,
     Stem,
-    shortest_period,
+    is_windowed,
+    subsampling,
 )
+from eradio.search_space.choices import NeckChoices, Sizes, StageChoices, StemChoices, distinct
 
-
-def _distinct(choices: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(set(choices)) < len(choices):
-        raise ValueError(f"the choices {list(choices)} name one twice; remove it")
-    return choices
-
-
-_Rules = (Field(min_length=1), AfterValidator(_distinct))
-Sizes = Annotated[tuple[Size, ...], *_Rules]
-Pattern = Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], Field(min_length=1)]
 Ask = Callable[[str, Sequence[Any]], Any]
 """Gives the value of a knob, by its name and its choices."""
 
@@ -47,52 +37,6 @@ class Trial(Protocol):
         """One of low, low + step, ..., high."""
 
 
-class AttentionChoices(Description):
-    """Knobs of a stage that only attention has; see `AttentionStage` for their meaning."""
-
-    pattern: Annotated[tuple[Pattern, ...], *_Rules]
-    heads: Sizes
-    window: Sizes | None = None
-    fit: Annotated[tuple[Literal["resize", "pad"], ...], *_Rules] = ("resize",)
-    enter: Annotated[tuple[Literal["conv", "pool"], ...], *_Rules] = ("conv",)
-    local_conv: Annotated[tuple[Literal["dense", "depthwise", "none"], ...], *_Rules] = ("dense",)
-    mlp_ratio: Sizes = (4,)
-    bias_width: Sizes = (512,)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for pattern in self.pattern:
-            period = list(shortest_period(pattern))
-            if len(period) < len(pattern):
-                raise ValueError(f"pattern {list(pattern)} repeats {period}; use {period} and a larger depth")
-            if self.window is None and any(ratio != GLOBAL for ratio in pattern):
-                raise ValueError(f"pattern {list(pattern)} attends inside windows; add 'window', their sides")
-        return self
-
-
-class StageChoices(Description):
-    """Knobs of one stage; its width is `factor` times that of the first stage."""
-
-    kind: Annotated[tuple[Literal["c2f", "residual", "attention"], ...], *_Rules]
-    factor: Sizes
-    depth: Sizes
-    attention: AttentionChoices | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if ("attention" in self.kind) != (self.attention is not None):
-            raise ValueError("the kind 'attention' and a section 'attention' go together; add the other")
-        return self
-
-
-class NeckChoices(Description):
-    """Knobs of the neck."""
-
-    start: Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], *_Rules]
-    width: Sizes
-    branch: Annotated[tuple[Literal["resample", "shuffle"], ...], *_Rules] = ("resample",)
-
-
 class SearchSpace(Description):
     """All architectures that may be sampled, as lists of choices.
 
@@ -101,9 +45,10 @@ class SearchSpace(Description):
     """
 
     name: str
-    stem_width: Sizes
+    stem: StemChoices
     width: Sizes
     """Width of the first stage, of which the others are multiples."""
+    down: Annotated[tuple[Literal["conv", "unshuffle"], ...], Field(min_length=1), AfterValidator(distinct)] = ("conv",)
     stages: Annotated[tuple[StageChoices, ...], Field(min_length=1)]
     neck: NeckChoices | None = None
 
@@ -114,13 +59,7 @@ class SearchSpace(Description):
         if self.neck is not None and max(self.neck.start) >= len(self.stages) - 1:
             raise ValueError(f"the neck must start before the last stage, {len(self.stages) - 1}")
         for index, stage in enumerate(self.stages):
-            heads = stage.attention.heads if stage.attention else (1,)
-            for base, factor, head in product(self.width, stage.factor, heads):
-                width = base * factor
-                if width % head:
-                    raise ValueError(f"stage {index}: width {width} is not divisible by {head} heads")
-                if "c2f" in stage.kind and width % 2:
-                    raise ValueError(f"stage {index}: c2f needs an even width, not {width}")
+            stage.refuse_widths([base * factor for base in self.width for factor in stage.factor], index)
         return self
 
     @classmethod
@@ -132,12 +71,10 @@ class SearchSpace(Description):
         """
         if name.endswith((".yaml", ".yml")):
             return cls.from_yaml(name)
-        folder = Path(str(files("eradio.search_space"))) / "spaces"
-        shipped = sorted(path.stem for path in folder.glob("*.yaml"))
-        if name not in shipped:
-            known = ", ".join(shipped)
+        if name not in shipped():
+            known = ", ".join(shipped())
             raise EradioError(f"There is no space '{name}'; use {known} or the path of a YAML file.")
-        return cls.from_yaml(folder / f"{name}.yaml")
+        return cls.from_yaml(_folder() / f"{name}.yaml")
 
     def suggest(self, trial: Trial) -> Architecture:
         """The architecture that an Optuna trial proposes."""
@@ -158,8 +95,8 @@ class SearchSpace(Description):
         Raises:
             EradioError: the architecture is not a member, and which knob says so.
         """
-        if len(architecture.stages) != len(self.stages) or (architecture.neck is None) != (self.neck is None):
-            neck = "no neck" if self.neck is None else "a neck"
+        if len(architecture.stages) != len(self.stages) or (architecture.neck is not None and self.neck is None):
+            neck = "no neck" if self.neck is None else "at most one neck"
             raise EradioError(
                 f"The architecture is not in the space '{self.name}', whose members have "
                 f"{len(self.stages)} stages and {neck}; change the architecture or search another space."
@@ -182,57 +119,116 @@ class SearchSpace(Description):
         self._read(ask)
         return parameters
 
+    def count(self) -> int:
+        """How many architectures the space holds, exactly."""
+        base = self.width[0]
+        stages = [_leaves(partial(_read_stage, stage, "", base)) for stage in self.stages]
+        rest = [_leaves(self._read_stem), _leaves(self._read_down), _leaves(partial(self._read_neck, base))]
+        return len(self.width) * prod(stages + rest)
+
     def _read(self, ask: Ask) -> Architecture:
         width = ask("width", self.width)
-        stem = Stem(width=ask("stem_width", self.stem_width))
-        stages = tuple(_read_stage(stage, f"stage{i}", width, ask) for i, stage in enumerate(self.stages))
-        neck = self.neck and Neck(**_read_all(self.neck, "neck", ("start", "width", "branch"), ask))
-        return Architecture(stem=stem, stages=stages, neck=neck)
+        stem = self._read_stem(ask)
+        stages = tuple(_read_stage(stage, f"stage{i}_", width, ask) for i, stage in enumerate(self.stages))
+        down, neck = self._read_down(ask), self._read_neck(width, ask)
+        return Architecture(stem=stem, stages=stages, down=down, neck=neck)
+
+    def _read_stem(self, ask: Ask) -> Stem:
+        kind = ask("stem_kind", self.stem.kind)
+        width = ask("stem_width", self.stem.width or ()) if kind == "conv" else None
+        return Stem(kind=kind, width=width)
+
+    def _read_down(self, ask: Ask) -> Any:
+        return ask("down", self.down) if len(self.stages) > 1 else None
+
+    def _read_neck(self, base: int, ask: Ask) -> Neck | None:
+        if self.neck is None or not ask("neck_present", self.neck.present):
+            return None
+        start = ask("neck_start", self.neck.start)
+        factors = self.neck.factor
+        width = ask("neck_width", self.neck.width or ()) if factors is None else base * ask("neck_factor", factors)
+        return Neck(start=start, width=width, branch=ask("neck_branch", self.neck.branch))
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the spaces that come with the package."""
+    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+
+
+def _folder() -> Path:
+    return Path(str(files("eradio.search_space"))) / "spaces"
+
+
+def _leaves(read: Callable[[Ask], Any]) -> int:
+    """In how many ways the questions that `read` asks can be answered, where an answer may lead to other questions."""
+    count, paths = 0, [list[int]()]
+    while paths:
+        answers, place = paths.pop(), 0
+
+        def ask(name: str, choices: Sequence[Any], answers: list[int] = answers) -> Any:
+            nonlocal place
+            if place == len(answers):
+                paths.extend([*answers, other] for other in range(1, len(choices)))
+                answers.append(0)
+            place += 1
+            return choices[answers[place - 1]]
+
+        read(ask)
+        count += 1
+    return count
 
 
 def _read_stage(choices: StageChoices, prefix: str, base: int, ask: Ask) -> Stage:
-    kind = ask(f"{prefix}_kind", choices.kind)
-    width = base * ask(f"{prefix}_factor", choices.factor)
-    depth = ask(f"{prefix}_depth", choices.depth)
+    kind = ask(f"{prefix}kind", choices.kind)
+    width = base * ask(f"{prefix}factor", choices.factor)
+    depth = ask(f"{prefix}depth", choices.depth)
     attention = choices.attention
     if attention is None or kind != "attention":
-        return ConvStage(kind=kind, width=width, depth=depth)
-    text = ask(f"{prefix}_pattern", [_text(pattern) for pattern in attention.pattern])
-    pattern = tuple(map(int, text.split(",")))
-    names = ["heads", "mlp_ratio", "bias_width"]
-    names += ["window", "fit"] if any(ratio != GLOBAL for ratio in pattern) else []
-    names += ["enter"] if max(pattern) > LOCAL else []
-    names += ["local_conv"] if LOCAL in pattern else []
+        names = ["expansion"] if kind in ("convnext", "fused_mbconv") else []
+        names += ["kernel"] if kind == "convnext" else []
+        return ConvStage(kind=kind, width=width, depth=depth, **_read_all(choices.conv, prefix, names, ask))
+    pattern = tuple(ask(f"{prefix}pattern", [",".join(pattern) for pattern in attention.pattern]).split(","))
+    names = ["heads", "mlp_ratio"]
+    names += ["bias_width"] if set(pattern) != {"linear"} else []
+    names += ["window", "fit"] if any(map(is_windowed, pattern)) else []
+    names += ["enter"] if max(map(subsampling, pattern)) > 1 else []
+    names += ["local_conv"] if "local" in pattern else []
     knobs = _read_all(attention, prefix, names, ask)
     return AttentionStage(width=width, depth=depth, pattern=pattern, **knobs)
 
 
 def _read_all(choices: Description, prefix: str, names: Sequence[str], ask: Ask) -> dict[str, Any]:
-    return {name: ask(f"{prefix}_{name}", getattr(choices, name)) for name in names}
+    return {name: ask(f"{prefix}{name}", getattr(choices, name)) for name in names}
 
 
 def _values(architecture: Architecture) -> Mapping[str, Any]:
-    base = architecture.stages[0].width
-    values: dict[str, Any] = {"width": base, "stem_width": architecture.stem.width}
+    base, neck = architecture.stages[0].width, architecture.neck
+    stem = architecture.stem
+    values: dict[str, Any] = {
+        "width": base,
+        "stem_kind": stem.kind,
+        "stem_width": stem.width,
+        "down": architecture.down,
+    }
+    values["neck_present"] = neck is not None
     for index, stage in enumerate(architecture.stages):
-        whole = stage.width % base == 0
-        values[f"stage{index}_factor"] = stage.width // base if whole else stage.width / base
-        knobs = stage.model_dump(exclude={"width"})
-        values |= {f"stage{index}_{name}": value for name, value in knobs.items()}
+        knobs = {**stage.model_dump(exclude={"width"}), "factor": _over(stage.width, base)}
         if isinstance(stage, AttentionStage):
-            values[f"stage{index}_pattern"] = _text(stage.pattern)
-    if architecture.neck is not None:
-        values |= {f"neck_{name}": value for name, value in architecture.neck.model_dump().items()}
+            knobs["pattern"] = ",".join(stage.pattern)
+        values |= {f"stage{index}_{name}": value for name, value in knobs.items()}
+    if neck is not None:
+        values |= {f"neck_{name}": value for name, value in neck.model_dump().items()}
+        values["neck_factor"] = _over(neck.width, base)
     return values
 
 
-def _text(pattern: Sequence[int]) -> str:
-    return ",".join(map(str, pattern))
+def _over(width: int, base: int) -> float:
+    return width / base if width % base else width // base
 
 
 def _even_steps(choices: Sequence[Any]) -> range | None:
     """The range that visits exactly these choices in order, so that a sampler knows that they are ordered."""
-    if not all(isinstance(choice, int) for choice in choices):
+    if not all(type(choice) is int for choice in choices):
         return None
     steps = range(choices[0], choices[-1] + 1, max(choices[1] - choices[0], 1))
     return steps if list(steps) == list(choices) else None

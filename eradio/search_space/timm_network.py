@@ -100,7 +100,9 @@ def timm_backbone(network: TimmNetwork) -> nn.Module:
         features = timm.create_model(
             network.name, pretrained=False, features_only=True, out_indices=[-1], **network.options
         )
-        if not hasattr(getattr(features, "model", None), "num_prefix_tokens"):
+        inner = getattr(features, "model", None)
+        tokens = hasattr(inner, "num_prefix_tokens") and hasattr(getattr(inner, "patch_embed", None), "patch_size")
+        if not tokens:  # convolutions, windows, or tokens of several sizes: timm gives their maps as maps
             return MapBackbone(features)
         options = {**network.options, "num_classes": 0, "global_pool": ""}
         model = timm.create_model(network.name, pretrained=False, **options)

@@ -46,7 +46,7 @@ def named(name: str) -> Network:
 
 def zoo() -> Mapping[str, Network]:
     """Every network that has a name here."""
-    return {**_file("e_radio"), **_file("baselines_tiny")}
+    return {**_file("e_radio"), **_file("baselines_tiny"), **_file("baselines_paper")}
 
 
 def baselines(world: str) -> tuple[NamedNetwork, ...]:

@@ -24,7 +24,7 @@ class StudyConfig(Description):
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     seed: int = Field(0, ge=0)
     trials: int = Field(24, ge=1, description="distinct candidates to complete")
-    baselines: Literal["tiny", "none"] = "tiny"
+    baselines: Literal["tiny", "paper", "none"] = "tiny"
     finalists: int = Field(4, ge=0, description="students of the front that are trained for longer")
 
     @model_validator(mode="after")

@@ -129,6 +129,7 @@ def _finish(run: Run, finalist: Finalist, show: Show) -> FinalistRecord:
         if not networks_own(error):
             raise
         return FinalistRecord(**known, score=trial.score, curve=trial.curve, reason=reason(error))
+    write_json(finalist.folder(run) / "architecture.json", trial.network)
     write_tensors(finalist.folder(run) / "student.safetensors", student.state_dict())
     comparisons: tuple[Comparison, ...] = ()
     if run.bench is not None:

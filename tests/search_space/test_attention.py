@@ -2,12 +2,18 @@ import pytest
 import torch
 
 from eradio.search_space.architecture import AttentionStage
-from eradio.search_space.attention import AttentionBlock, MultiResolutionStage, from_windows, to_windows
+from eradio.search_space.maps import from_windows, to_windows
+from eradio.search_space.transformer import AttentionBlock, TransformerStage
 
 
 def plain(**changes):
-    knobs = {"width": 8, "depth": 1, "heads": 2, "pattern": (1,), "window": 4, "local_conv": "none"}
+    knobs = {"width": 8, "depth": 1, "heads": 2, "pattern": ("local",), "window": 4, "local_conv": "none"}
     return AttentionStage(**(knobs | changes))
+
+
+def one_block(**changes):
+    (block,) = TransformerStage(plain(**changes)).blocks
+    return block
 
 
 def reference(block, x):
@@ -38,15 +44,15 @@ def reference(block, x):
 @pytest.mark.parametrize("side", [(4, 4), (8, 4), (4, 12)])
 def test_windowed_attention_is_full_attention_with_a_mask(side, seed):
     torch.manual_seed(seed)
-    block = AttentionBlock(plain(), 1)
+    block = one_block()
     x = torch.randn(2, 8, *side)
     torch.testing.assert_close(block(x), reference(block, x), rtol=1e-4, atol=1e-5)
 
 
 def test_global_attention_is_one_window_over_the_map(seed):
     torch.manual_seed(seed)
-    local = AttentionBlock(plain(window=6), 1)
-    whole = AttentionBlock(plain(pattern=(0,)), 0)
+    local = one_block(window=6)
+    whole = AttentionBlock(plain(pattern=("global",)), "global")
     whole.load_state_dict(local.state_dict())
     x = torch.randn(2, 8, 6, 6)
     torch.testing.assert_close(whole(x), local(x))
@@ -63,7 +69,7 @@ def test_windows_are_undone(seed):
 
 def test_a_window_sees_nothing_outside(seed):
     torch.manual_seed(seed)
-    stage = MultiResolutionStage(plain()).eval()
+    stage = TransformerStage(plain()).eval()
     x = torch.randn(1, 8, 8, 8)
     changed = x.clone()
     changed[:, :, 4:, 4:] += 1
@@ -75,37 +81,46 @@ def test_a_window_sees_nothing_outside(seed):
 
 def test_sub_sampled_attention_reaches_further(seed):
     torch.manual_seed(seed)
-    stage = MultiResolutionStage(plain(pattern=(2, 1))).eval()
+    stage = TransformerStage(plain(pattern=("global-sub2", "local"))).eval()
     x = torch.randn(1, 8, 8, 8, requires_grad=True)
     stage(x)[0, :, 0, 0].sum().backward()
     assert (x.grad[0, :, 7, 7] != 0).any()
 
 
 @pytest.mark.parametrize("fit", ["resize", "pad"])
-@pytest.mark.parametrize("pattern", [(1,), (2, 1), (3, 2), (0, 2)])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        ("local",),
+        ("global-sub2", "local"),
+        ("global-sub3", "global-sub2"),
+        ("global", "global-sub2"),
+        ("linear", "local"),
+    ],
+)
 def test_maps_that_do_not_fit_the_windows_keep_their_side(fit, pattern):
-    stage = MultiResolutionStage(plain(pattern=pattern, fit=fit))
+    stage = TransformerStage(plain(pattern=pattern, fit=fit))
     for side in ((5, 7), (1, 1), (8, 3)):
         assert stage(torch.randn(2, 8, *side)).shape == (2, 8, *side)
 
 
 def test_a_stage_resizes_by_repeating_positions(seed):
     torch.manual_seed(seed)
-    stage = MultiResolutionStage(plain())
+    stage = TransformerStage(plain())
     x = torch.randn(1, 8, 2, 4)
     torch.testing.assert_close(stage(x), stage(x.repeat_interleave(2, dim=2))[:, :, ::2])
 
 
 def test_weights_fit_every_window():
-    small, large = (MultiResolutionStage(plain(pattern=(2, 1), window=side)) for side in (2, 7))
+    small, large = (TransformerStage(plain(pattern=("global-sub2", "local"), window=side)) for side in (2, 7))
     large.load_state_dict(small.state_dict())
-    window_of_one = MultiResolutionStage(plain(window=1))
+    window_of_one = TransformerStage(plain(window=1))
     assert window_of_one(torch.randn(1, 8, 3, 3)).isfinite().all()
 
 
 def test_no_local_convolution_passes_the_map_once(seed):
     torch.manual_seed(seed)
-    block = AttentionBlock(plain(), 1)
+    block = one_block()
     torch.nn.init.zeros_(block.attention.project.weight)
     torch.nn.init.zeros_(block.mlp[2].weight)
     x = torch.randn(1, 8, 4, 4)
@@ -113,4 +128,4 @@ def test_no_local_convolution_passes_the_map_once(seed):
 
 
 def test_mlp_ratio_is_obeyed():
-    assert AttentionBlock(plain(mlp_ratio=3), 1).mlp[0].out_features == 24
+    assert one_block(mlp_ratio=3).mlp[0].out_features == 24

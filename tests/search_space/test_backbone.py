@@ -79,7 +79,14 @@ def every_entry():
     stages = [
         {"kind": "c2f", "width": 8, "depth": 1},
         {"kind": "residual", "width": 16, "depth": 1},
-        {"kind": "attention", "width": 16, "depth": 1, "heads": 2, "pattern": [2, 1, 0], "window": 3},
+        {
+            "kind": "attention",
+            "width": 16,
+            "depth": 1,
+            "heads": 2,
+            "pattern": ["global-sub2", "local", "global"],
+            "window": 3,
+        },
     ]
     return backbone({"start": 1, "width": 12}, stages).eval()
 

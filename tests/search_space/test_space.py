@@ -1,22 +1,23 @@
 import json
+from itertools import islice
 
 import pytest
 import torch
 
 from eradio.description import read_yaml
 from eradio.errors import EradioError
-from eradio.search_space import Architecture, SearchSpace, build, named
+from eradio.search_space import Architecture, SearchSpace, build, named, sample
 
 SMALL = """
 name: small
-stem_width: [8]
+stem: {width: [8]}
 width: [8, 16, 40]
 stages:
   - {kind: [c2f], factor: [1], depth: [1, 2, 4]}
   - kind: [residual, attention]
     factor: [2, 3]
     depth: [1]
-    attention: {pattern: [[1], [0], [2]], heads: [2], window: [2, 4], enter: [conv, pool],
+    attention: {pattern: [[local], [global], [global-sub2]], heads: [2], window: [2, 4], enter: [conv, pool],
                 local_conv: [dense, none]}
 """
 
@@ -65,9 +66,12 @@ def test_only_meaningful_parameters_are_asked_for(tiny, study):
             asked = {name.removeprefix(f"stage{index}_") for name in trial.params if name.startswith(f"stage{index}")}
             pattern = getattr(stage, "pattern", ())
             assert ("pattern" in asked) == ("mlp_ratio" in asked) == bool(pattern)
-            assert "window" not in asked or any(pattern)
-            assert "enter" not in asked or max(pattern) > 1
-            assert "local_conv" not in asked or 1 in pattern
+            assert "window" not in asked or any(entry not in ("global", "linear") for entry in pattern)
+            assert "enter" not in asked or any("sub" in entry for entry in pattern)
+            assert "local_conv" not in asked or "local" in pattern
+            assert "bias_width" not in asked or set(pattern) != {"linear"}
+            assert "kernel" not in asked or stage.kind == "convnext"
+            assert "expansion" not in asked or stage.kind in ("convnext", "fused_mbconv")
 
 
 def test_the_families_are_all_in_the_default_space(tiny, study):
@@ -75,6 +79,74 @@ def test_the_families_are_all_in_the_default_space(tiny, study):
     assert any(members <= {"c2f", "residual"} for members in kinds)
     assert frozenset({"attention"}) in kinds
     assert any("attention" in members and len(members) > 1 for members in kinds)
+
+
+def test_every_shipped_space_gives_networks_that_learn(seed):
+    """Of the two larger spaces, the members that are small enough for a test."""
+    for name in ("e_radio", "wide"):
+        small = (one for one in sample(SearchSpace.named(name), seed) if one.stages[0].width <= 48)
+        for architecture in islice(small, 3):
+            module = build(architecture)
+            features = module(torch.rand(2, 3, 64, 64))
+            (features.summary.square().mean() + features.spatial.square().mean()).backward()
+            for key, parameter in module.named_parameters():
+                assert parameter.grad is not None, key
+                assert parameter.grad.isfinite().all(), key
+
+
+def test_the_paper_s_family_is_in_the_space_around_it(study):
+    space = SearchSpace.named("e_radio")
+    for name in ("e_radio_xt", "e_radio_t", "e_radio_s", "e_radio_b", "e_radio_l"):
+        study.enqueue_trial(space.encode(named(name)))
+        assert space.suggest(study.ask()) == named(name)
+
+
+@pytest.mark.parametrize("name", ["e_radio", "wide"])
+def test_encode_undoes_suggest_in_the_larger_spaces(name, study):
+    space, digests = SearchSpace.named(name), {}
+    for _ in range(100):
+        trial = study.ask()
+        architecture = space.suggest(trial)
+        assert space.encode(architecture) == trial.params
+        assert digests.setdefault(architecture.digest(), trial.params) == trial.params
+
+
+def test_the_wide_space_holds_every_kind_in_every_stage_and_all_families():
+    families = [frozenset(stage.kind for stage in one.stages) for one in islice(sample(SearchSpace.named("wide")), 600)]
+    convolutions = {"c2f", "residual", "convnext", "fused_mbconv"}
+    assert any(family <= convolutions for family in families)
+    assert any(family == {"attention"} for family in families)
+    assert any("attention" in family and len(family) > 2 for family in families)
+    for stage in SearchSpace.named("wide").stages:
+        assert set(stage.kind) == {*convolutions, "attention"}
+
+
+def test_count_is_the_number_of_distinct_members(space):
+    # Stage 0: 3 depths. Stage 1: 2 factors; residual, or attention that is global, or local with 2 windows and 2
+    # convolutions, or sub-sampled with 2 windows and 2 ways in.
+    assert space.count() == 3 * 3 * 2 * (1 + 1 + 2 * 2 + 2 * 2)
+    assert len({one.digest() for one in sample(space)}) == space.count()
+
+
+def test_the_neck_can_be_left_out_and_follow_the_width(tmp_path, study):
+    path = tmp_path / "neck.yaml"
+    path.write_text(SMALL + "neck: {present: [true, false], start: [0], factor: [2, 4], branch: [shuffle, deconv]}\n")
+    space, seen = SearchSpace.from_yaml(path), set()
+    for _ in range(40):
+        trial = study.ask()
+        architecture = space.suggest(trial)
+        assert space.encode(architecture) == trial.params
+        neck = architecture.neck
+        assert (neck is None) == ("neck_factor" not in trial.params)
+        seen.add(None if neck is None else neck.width // architecture.stages[0].width)
+    assert seen == {None, 2, 4}
+
+
+def test_a_sample_is_distinct_and_follows_its_seed(tiny):
+    first, again, other = (list(islice(sample(tiny, seed), 20)) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert len({one.digest() for one in first}) == 20
 
 
 def test_miniatures_are_members(tiny, study):
@@ -121,10 +193,13 @@ def test_strangers_are_refused_in_a_sentence(space, change, words):
         ("heads: [2]", "heads: [5]", "stage 1: width 16 is not divisible by 5 heads"),
         ("width: [8, 16, 40]", "width: [7]", "stage 0: c2f needs an even width, not 7"),
         ("width: [8, 16, 40]", "width: [8, 8]", "name one twice"),
-        ("[[1], [0], [2]]", "[[1, 1]]", r"repeats \[1\]"),
+        ("[[local], [global], [global-sub2]]", "[[local, local]]", r"repeats \['local'\]"),
         ("window: [2, 4], ", "", "add 'window'"),
         ("[residual, attention]", "[residual]", "go together"),
         ("name: small", "name: small\nneck: {start: [1], width: [8]}", "before the last stage"),
+        ("stem: {width: [8]}", "stem: {kind: [unshuffle], width: [8]}", "kind 'conv' and 'width' go together"),
+        ("name: small", "name: small\nneck: {start: [0]}", "either 'width' or 'factor'"),
+        ("[[local], [global], [global-sub2]]", "[[localy]]", "no such attention"),
         ("depth: [1]", "depth: []", "stages.1.depth"),
         ("depth: [1]", "deepness: [1]", "deepness"),
     ],
@@ -138,7 +213,7 @@ def test_mistakes_in_a_space_are_sentences(tmp_path, old, new, words):
 
 
 def test_an_unknown_space_names_the_known_ones():
-    with pytest.raises(EradioError, match="There is no space 'huge'; use tiny"):
+    with pytest.raises(EradioError, match="There is no space 'huge'; use e_radio, tiny, wide"):
         SearchSpace.named("huge")
 
 

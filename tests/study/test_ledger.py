@@ -19,7 +19,7 @@ from tests.analysis import made_up
 TWO_NETWORKS = SearchSpace.parse(
     {
         "name": "two",
-        "stem_width": [8],
+        "stem": {"width": [8]},
         "width": [16],
         "stages": [{"kind": ["c2f"], "factor": [1], "depth": [1, 2]}],
     },

@@ -1,0 +1,216 @@
+"""One function a format: the deploy form for runtimes, the training form for timm and the Hugging Face hub."""
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from timm.models._hub import save_config_for_hf
+from torch import nn
+
+from eradio.errors import EradioError
+from eradio.export.trained import Trained, backbone_of, own_name
+from eradio.features import Features
+from eradio.files import write_atomically
+from eradio.search_space import Backbone, deploy, describe
+from eradio.search_space.timm_model import CUSTOM
+from eradio.tensors import write_tensors
+
+OPSET = 20
+_LARGEST_ONNX_FILE = 1_900_000_000
+_LARGEST_ERROR = 1e-4
+"""Of ONNX Runtime against eager, over the deviation of the output."""
+
+
+def export(trained: Trained, to: str, out: Path, resolution: int, window: int | None = None) -> list[Path]:
+    """Write a network in one format and return the files.
+
+    Args:
+        trained: the network and its weights.
+        to: one of `FORMATS`.
+        out: a folder, created if missing.
+        resolution: side of the pictures it is for, in pixels; for timm and hf the default of their configuration.
+        window: as in `Backbone.set_input_size`.
+
+    Raises:
+        EradioError: there is no such format, a library is missing, or the network does not allow it.
+    """
+    if resolution < 1:
+        raise EradioError(f"--resolution must be at least 1, not {resolution}.")
+    if to not in FORMATS:
+        raise EradioError(f"There is no export format '{to}'. Choose one of {', '.join(FORMATS)}.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EradioError(f"Cannot write {out}: {error.strerror}. Choose another folder with --out.") from None
+    return FORMATS[to](trained, out, resolution, window)
+
+
+def _onnx(trained: Trained, out: Path, resolution: int, window: int | None) -> list[Path]:
+    """ONNX of the deploy form, any batch: `pictures` [B, 3, R, R] in [0, 1] to `summary` and `spatial`."""
+    if importlib.util.find_spec("onnxscript") is None:
+        raise EradioError("The export to ONNX needs onnxscript. Run: pip install 'eradio[onnx]'")
+    module, pictures = _for_size(trained, resolution, window)
+    program = _traced(module, pictures)
+    path = out / f"{trained.name}.onnx"
+    with _quietly():
+        model = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["pictures"],
+            output_names=["summary", "spatial"],
+            verbose=False,
+        )
+        assert model is not None
+        if sum(value.nbytes for value in module.state_dict().values()) > _LARGEST_ONNX_FILE:
+            model.save(path, external_data=True)  # protobuf cannot hold more than two gigabytes in one file
+        else:
+            write_atomically(path, lambda file: model.save(file, external_data=False))
+    _check_onnx(path, module, pictures)
+    return sorted(out.glob(f"{trained.name}.onnx*"))
+
+
+def _check_onnx(path: Path, module: nn.Module, pictures: torch.Tensor) -> None:
+    """Compare with eager where ONNX Runtime is installed.
+
+    Raises:
+        EradioError: they differ; the file is removed.
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        return
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    given = session.run(None, {"pictures": pictures.numpy()})
+    with torch.inference_mode():
+        wanted = module(pictures)
+    for name, ours, theirs in zip(Features._fields, wanted, given, strict=True):
+        error = float(np.abs(ours.numpy() - theirs).max() / ours.std())
+        if not error <= _LARGEST_ERROR:
+            path.unlink()
+            raise EradioError(f"ONNX Runtime differs from eager by {error:.1g} of the deviation of '{name}'.")
+
+
+def _program(trained: Trained, out: Path, resolution: int, window: int | None) -> list[Path]:
+    """A torch.export program of the deploy form, any batch: pictures to (summary, spatial).
+
+    `torch.export.load` reads it, with torch alone.
+    """
+    module, pictures = _for_size(trained, resolution, window)
+    path = out / f"{trained.name}.pt2"
+    program = _traced(module, pictures)
+
+    def save(file: Path) -> None:
+        with file.open("wb") as handle:
+            torch.export.save(program, handle)
+
+    write_atomically(path, save)
+    return [path]
+
+
+def _timm(trained: Trained, out: Path, resolution: int, window: int | None) -> list[Path]:
+    """Weights and configuration that `timm.create_model("local-dir:OUT", pretrained=True)` loads."""
+    backbone = backbone_of(trained)
+    name = own_name(backbone.architecture)
+    arguments = {} if name else {"architecture": backbone.architecture.model_dump(mode="json")}
+    model = timm.create_model(name or CUSTOM, num_classes=0, **arguments)
+    model.backbone.load_state_dict(backbone.state_dict())
+    model.set_input_size(resolution, window)
+    weights, config = out / "model.safetensors", out / "config.json"
+    write_tensors(weights, model.state_dict())
+    save_config_for_hf(
+        model,
+        str(config),
+        model_args={**arguments, "img_size": resolution, **({"window_size": window} if window else {})},
+        data_config={"input_size": (3, resolution, resolution)},
+    )
+    return [weights, config]
+
+
+def _hugging_face(trained: Trained, out: Path, resolution: int, window: int | None) -> list[Path]:
+    """The same as for timm, with a model card."""
+    files = _timm(trained, out, resolution, window)
+    card = out / "README.md"
+    text = _CARD.format(
+        name=trained.name, words=describe(trained.network), source=trained.source, resolution=resolution
+    )
+    write_atomically(card, lambda file: file.write_text(text, encoding="utf-8"))
+    return [*files, card]
+
+
+FORMATS: dict[str, Callable[[Trained, Path, int, int | None], list[Path]]] = {
+    "onnx": _onnx,
+    "torch": _program,
+    "timm": _timm,
+    "hf": _hugging_face,
+}
+
+
+def _for_size(trained: Trained, resolution: int, window: int | None) -> tuple[nn.Module, torch.Tensor]:
+    """What runs, and two pictures for it: the deploy form of a network of ours, one of timm's as it is."""
+    module = trained.module.eval().requires_grad_(False)
+    if isinstance(module, Backbone):
+        module.set_input_size((resolution, resolution), window)
+        module = deploy(module, (resolution, resolution))
+    return _Plain(module), torch.rand(2, 3, resolution, resolution, generator=torch.Generator().manual_seed(0))
+
+
+class _Plain(nn.Module):
+    """Answers with a plain tuple, so that a program is read where eradio is not installed."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module.eval()
+        self.eval()
+
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pictures [B, 3, R, R] to summary and spatial features."""
+        summary, spatial = self.module(pictures)
+        return summary, spatial
+
+
+def _traced(module: nn.Module, pictures: torch.Tensor) -> torch.export.ExportedProgram:
+    with _quietly():
+        return torch.export.export(module, (pictures,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """The exporters explain themselves at length."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+_CARD = """---
+library_name: timm
+tags: [image-feature-extraction, timm, eradio]
+---
+
+# {name}
+
+{words}
+
+A vision backbone made with eradio; its weights are {source}. Preprocessing and default size ({resolution} pixels) are
+in `config.json`; its normalisation is that of CLIP.
+
+```python
+import eradio.search_space  # registers the network with timm
+import timm
+
+model = timm.create_model("local-dir:PATH-OF-THIS-FOLDER", pretrained=True).eval()
+summary = model(pictures)                      # [B, C], the mean of the map
+spatial = model.forward_features(pictures)     # [B, C, H / stride, W / stride]
+```
+"""
