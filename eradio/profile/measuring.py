@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
 from eradio.errors import NetworkError
@@ -23,7 +24,7 @@ from eradio.profile.randomise import randomise_constants
 from eradio.profile.record import CallTimes, Measurement, Reference, environment_digest, identity
 from eradio.profile.target import Target
 from eradio.profile.throughput import Clock, compare, median_interval, warm_up
-from eradio.search_space import Network, build
+from eradio.search_space import Architecture, Backbone, Network, build, deploy, windows_at
 
 _CALIBRATION_PATIENCE = 4
 """The canary's rate is measured once for all networks, so it may take this many times as long as one of them."""
@@ -43,19 +44,27 @@ def measure(network: Network, target: Target, *, canary_folder: Path, lock: Devi
     Raises:
         EradioError: the engine is missing, cannot run the network, or computes something else.
     """
-    return measure_module(build(network), network.digest(), target, canary_folder=canary_folder, lock=lock)
+    found = measure_module(build(network), network.digest(), target, canary_folder=canary_folder, lock=lock)
+    if not isinstance(network, Architecture):
+        return found
+    return found.model_copy(update={"windows": windows_at(network, (target.resolution, target.resolution))})
 
 
 def measure_module(
     module: nn.Module, digest: str, target: Target, *, canary_folder: Path, lock: DeviceLock | None
 ) -> Measurement:
-    """Measure a network that is already built; `digest` must name its architecture. See `measure`."""
+    """Measure a network that is already built; `digest` must name its architecture. See `measure`.
+
+    What runs is the deploy form: batch norms folded and position biases computed, as far as they are ours, and what
+    timm offers of the kind for its own. What is counted is the network as it is trained.
+    """
     module = copy.deepcopy(module).float().eval().requires_grad_(False)
     randomise_constants(module)
     pictures = fixed_pictures(target)
     _try(module, pictures)
     paper = complexity(module, target.resolution)
     engine = load_engine(target.engine)
+    module = _deployed(module, target.resolution)
     with (
         engine.prepare(module, pictures, target.threads) as candidate,
         engine.prepare(Canary(), pictures, target.threads) as canary,
@@ -88,6 +97,13 @@ def measure_module(
         canary_times=_quantiles(reading.pairs.canary),
         load=load,
     )
+
+
+def _deployed(module: nn.Module, resolution: int) -> nn.Module:
+    if isinstance(module, Backbone):
+        return deploy(module, (resolution, resolution))
+    fused: nn.Module = reparameterize_model(module)
+    return fused
 
 
 def _try(module: nn.Module, pictures: Tensor) -> None:

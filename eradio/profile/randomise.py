@@ -5,15 +5,20 @@ from torch import nn
 
 
 def randomise_constants(module: nn.Module, seed: int = 0) -> None:
-    """Disturb, in place, every parameter whose elements are all equal.
+    """Disturb, in place, every parameter and statistic whose elements are all equal.
 
-    A LayerScale or last BN gain of zero lets a compiler drop the whole branch; a norm's gain of one and bias
-    of zero, or a bias of zero, lets it drop the operation. No trained network has them. Each such parameter
-    gets normal noise of standard deviation 0.1, a pure function of (seed, its place).
+    A LayerScale or last BN gain of zero lets a compiler drop the whole branch; a norm's gain of one, bias of zero or
+    fresh statistics, or a bias of zero, let it drop the operation. No trained network has them. Each such tensor gets
+    normal noise of standard deviation 0.1, a pure function of (seed, its place); variances get its absolute value.
     """
+    buffers = dict(module.named_buffers())
+    means = [value for name, value in buffers.items() if name.endswith("running_mean")]
+    variances = [value for name, value in buffers.items() if name.endswith("running_var")]
     with torch.no_grad():
-        for place, parameter in enumerate(module.parameters()):
-            constant = bool((parameter == parameter.flatten()[0]).all())
-            if constant and (parameter.numel() > 1 or parameter.item() == 0):
+        others = [*module.parameters(), *means]
+        for place, tensor in enumerate([*others, *variances]):
+            constant = bool((tensor == tensor.flatten()[0]).all())
+            if constant and (tensor.numel() > 1 or tensor.item() == 0):
                 random = torch.Generator().manual_seed(seed * 1_000_003 + place)
-                parameter.add_(0.1 * torch.randn(parameter.shape, generator=random))
+                noise = 0.1 * torch.randn(tensor.shape, generator=random)
+                tensor.add_(noise.abs() if place >= len(others) else noise)

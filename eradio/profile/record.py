@@ -6,8 +6,9 @@ from eradio.description import Description, digest_of
 from eradio.interval import Interval
 from eradio.manifest import environment
 from eradio.profile.target import Target
+from eradio.search_space.windows import StageWindow
 
-EPOCH = 1
+EPOCH = 2
 """Raised when the protocol's code changes what a measurement means; older measurements are then made anew."""
 
 Verdict = Literal["settled", "unsettled"]
@@ -66,6 +67,8 @@ class Measurement(Description):
     """Giga multiply-accumulates of one picture."""
     activations: int
     """Elements put out by convolutions and matrix products for one picture."""
+    windows: tuple[StageWindow, ...] = ()
+    """Attention windows, stage by stage, and what they waste at this resolution."""
     agreement: Agreement
     times: CallTimes
     canary_times: CallTimes

@@ -15,7 +15,7 @@ def table(measurements: Mapping[str, Measurement]) -> Table:
     Args:
         measurements: by the network's name, in the order of the rows.
     """
-    grid = Table(caption=_caption(list(measurements.values())))
+    grid = Table(caption=_caption(measurements))
     grid.add_column("network", no_wrap=True)
     for heading in ("images/s", "95 % interval", "× canary", "ms a batch", "M params", "GMACs", "calls"):
         grid.add_column(heading, justify="right", no_wrap=True)
@@ -45,13 +45,23 @@ def _range(interval: Interval) -> str:
     return f"{interval.low:,.0f} to {interval.high:,.0f}"
 
 
-def _caption(measurements: list[Measurement]) -> str:
-    targets = {found.target: None for found in measurements}
+def _windows(found: Measurement) -> str:
+    return "; ".join(
+        f"{one.window[0]}x{one.window[1]} on the {one.side[0]}x{one.side[1]} map of stage {one.stage}"
+        + (f" (resized, {one.waste:.0%} more positions)" if one.waste else "")
+        for one in found.windows
+    )
+
+
+def _caption(measurements: Mapping[str, Measurement]) -> str:
+    targets = {found.target: None for found in measurements.values()}
     lines = [
         f"{target.engine} {target.precision}, batch {target.batch}, {target.resolution} px, "
         f"{target.threads} thread{'s' * (target.threads > 1)}"
         for target in targets
     ]
-    if any(found.verdict == "unsettled" for found in measurements):
+    for name, found in measurements.items():
+        lines += [f"{name}: windows {_windows(found)}"] if found.windows else []
+    if any(found.verdict == "unsettled" for found in measurements.values()):
         lines.append("unsettled: the interval was still wider than asked for when time was up")
     return "\n".join(lines)

@@ -18,7 +18,8 @@ from eradio.profile import (
     profile_command,
 )
 from eradio.profile.randomise import randomise_constants
-from eradio.search_space import baselines
+from eradio.profile.table import table
+from eradio.search_space import baselines, build, deploy, fit_windows, named, with_window
 from tests.contracts.engine import Student
 
 QUICK = Protocol(min_seconds=0.02, max_seconds=0.04, warm_up_seconds=0.02, looks=2, half_width=0.5)
@@ -72,6 +73,40 @@ def test_a_described_network_is_measured_under_its_digest(store):
 def test_a_network_is_measured_by_name(store):
     found = profile_command("timm/resnet10t", quick("eager"), canary_folder=store)
     assert found.parameters > 4_000_000
+
+
+@pytest.mark.parametrize("engine", ["eager", "openvino"])
+def test_a_network_of_ours_is_measured_in_its_deploy_form_with_windows_that_suit(store, engine):
+    found = profile_command("e_radio_mini_s", quick(engine).model_copy(update={"resolution": 96}), canary_folder=store)
+    assert [one.window for one in found.windows] == [(3, 3), (3, 3)]
+    assert found.network == fit_windows(named("e_radio_mini_s"), (96, 96)).digest()
+    assert found.parameters == sum(parameter.numel() for parameter in build(named("e_radio_mini_s")).parameters())
+    assert "3x3 on the 6x6 map of stage 2" in table({"mini": found}).caption
+
+
+def test_the_user_s_window_is_measured_and_its_waste_told(store):
+    found = profile_command("e_radio_mini_s", quick("eager"), window=3, canary_folder=store)
+    assert {one.window for one in found.windows} == {(3, 3)}
+    assert "resized, 800% more positions" in table({"mini": found}).caption
+    with pytest.raises(EradioError, match="--window is for architectures of ours"):
+        profile_command("timm/resnet10t", quick("eager"), window=3, canary_folder=store)
+
+
+def test_a_study_s_candidate_is_measured_with_the_windows_it_is_taught_with(store):
+    network = with_window(named("e_radio_mini_s"), 3)
+    found = measure(network, quick("eager"), canary_folder=store, lock=None)
+    assert {one.window for one in found.windows} == {(3, 3)}
+    assert found.network == network.digest()
+
+
+def test_before_a_measurement_no_weight_nor_statistic_is_zero():
+    module = build(named("e_radio_mini_s"))
+    randomise_constants(module)
+    deployed = deploy(module, (64, 64))
+    for state in (module.state_dict(), deployed.state_dict()):
+        for name, value in state.items():
+            assert name.endswith("num_batches_tracked") or (value != 0).all(), name
+    assert all((value > 0).all() for name, value in module.state_dict().items() if name.endswith("running_var"))
 
 
 def test_the_unit_is_calibrated_once_and_then_shared(tmp_path):
