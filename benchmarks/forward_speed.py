@@ -35,7 +35,7 @@ def onnx_runtime(
     architecture: Architecture, module: Backbone, pictures: torch.Tensor, folder: Path
 ) -> Callable[[], object]:
     """A call of the ONNX export in ONNX Runtime with one thread."""
-    (file,) = export(Trained("network", architecture, module, "random weights"), "onnx", folder, SIDE)
+    (file,), _ = export(Trained("network", architecture, module, "random weights", "own"), "onnx", folder, SIDE)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

@@ -52,9 +52,9 @@ def report(run: Path, out: Path | None) -> None:
 @click.option("--engine", default="openvino", show_default=True, help="openvino or eager.")
 @click.option("--batch", default=8, show_default=True, help="Pictures a call.")
 @click.option("--resolution", default=64, show_default=True, help="Side of the pictures, in pixels.")
-@click.option("--window", type=int, help="Side of all attention windows (default: what suits the resolution).")
+@click.option("--window", help="Attention windows: fit (default for names), own (for files), or a side.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
-def profile(network: str, engine: str, batch: int, resolution: int, window: int | None, as_json: bool) -> None:
+def profile(network: str, engine: str, batch: int, resolution: int, window: str | None, as_json: bool) -> None:
     """Measure a network's throughput with its uncertainty, and what it costs.
 
     NETWORK is an architecture file, an E-RADIO name, or timm/NAME.
@@ -74,9 +74,9 @@ def profile(network: str, engine: str, batch: int, resolution: int, window: int 
 @click.argument("checkpoint")
 @click.option("--to", required=True, help="onnx, torch (a torch.export program), timm, or hf.")
 @click.option("--resolution", default=224, show_default=True, help="Side of the pictures, in pixels.")
-@click.option("--window", type=int, help="Side of all attention windows (default: what suits the resolution).")
+@click.option("--window", help="Attention windows: own (default for trained ones), fit (for others), or a side.")
 @click.option("--out", type=_FILE, default=Path("exported"), show_default=True, help="Folder to write into.")
-def export(checkpoint: str, to: str, resolution: int, window: int | None, out: Path) -> None:
+def export(checkpoint: str, to: str, resolution: int, window: str | None, out: Path) -> None:
     """Write a network for other programs.
 
     CHECKPOINT is the folder of a trial or finalist, a file of official weights, or a network's name (random weights).
@@ -84,11 +84,12 @@ def export(checkpoint: str, to: str, resolution: int, window: int | None, out: P
     from eradio.export import export as write
     from eradio.export import find_trained
 
-    trained = find_trained(checkpoint, window)
-    files = write(trained, to, out, resolution, window)
+    trained = find_trained(checkpoint)
+    files, windows = write(trained, to, out, resolution, window)
     for file in files:
         _console().print(f"{file} ({file.stat().st_size / 1e6:.1f} MB)", markup=False, soft_wrap=True)
-    _console().print(f"Weights: {trained.source}.", markup=False)
+    told = f"Weights: {trained.source}." + (f" Windows: {windows}." if windows else "")
+    _console().print(told, markup=False, soft_wrap=True)
 
 
 @cli.group(epilog="Example: eradio space count wide")

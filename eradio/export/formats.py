@@ -1,10 +1,12 @@
 """One function a format: the deploy form for runtimes, the training form for timm and the Hugging Face hub."""
 
+import copy
 import importlib.util
 import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,9 @@ from eradio.errors import EradioError
 from eradio.export.trained import Trained, backbone_of, own_name
 from eradio.features import Features
 from eradio.files import write_atomically
-from eradio.search_space import Backbone, deploy, describe
+from eradio.search_space import Architecture, Backbone, choose_windows, deploy, describe, windows_at
 from eradio.search_space.timm_model import CUSTOM
+from eradio.search_space.windows import windows_in_words
 from eradio.tensors import write_tensors
 
 OPSET = 20
@@ -27,15 +30,15 @@ _LARGEST_ERROR = 1e-4
 """Of ONNX Runtime against eager, over the deviation of the output."""
 
 
-def export(trained: Trained, to: str, out: Path, resolution: int, window: int | None = None) -> list[Path]:
-    """Write a network in one format and return the files.
+def export(trained: Trained, to: str, out: Path, resolution: int, window: str | None = None) -> tuple[list[Path], str]:
+    """Write a network in one format and return the files, and its windows in words.
 
     Args:
-        trained: the network and its weights.
+        trained: the network and its weights; left as they are.
         to: one of `FORMATS`.
         out: a folder, created if missing.
         resolution: side of the pictures it is for, in pixels; for timm and hf the default of their configuration.
-        window: as in `Backbone.set_input_size`.
+        window: as in `choose_windows`; what the network is meant to have if None.
 
     Raises:
         EradioError: there is no such format, a library is missing, or the network does not allow it.
@@ -44,18 +47,27 @@ def export(trained: Trained, to: str, out: Path, resolution: int, window: int | 
         raise EradioError(f"--resolution must be at least 1, not {resolution}.")
     if to not in FORMATS:
         raise EradioError(f"There is no export format '{to}'. Choose one of {', '.join(FORMATS)}.")
+    side, words = (resolution, resolution), ""
+    network, module = trained.network, copy.deepcopy(trained.module).eval().requires_grad_(False)
+    if isinstance(network, Architecture) and isinstance(module, Backbone):
+        network = choose_windows(network, side, window or trained.window)
+        module = Backbone(network).eval().requires_grad_(False)
+        module.load_state_dict(trained.module.state_dict())
+        words = windows_in_words(windows_at(network, side))
+    elif window is not None:
+        raise EradioError(f"--window is for architectures of ours; {trained.name} is timm's, with options of its own.")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EradioError(f"Cannot write {out}: {error.strerror}. Choose another folder with --out.") from None
-    return FORMATS[to](trained, out, resolution, window)
+    return FORMATS[to](replace(trained, network=network, module=module), out, resolution), words
 
 
-def _onnx(trained: Trained, out: Path, resolution: int, window: int | None) -> list[Path]:
+def _onnx(trained: Trained, out: Path, resolution: int) -> list[Path]:
     """ONNX of the deploy form, any batch: `pictures` [B, 3, R, R] in [0, 1] to `summary` and `spatial`."""
     if importlib.util.find_spec("onnxscript") is None:
         raise EradioError("The export to ONNX needs onnxscript. Run: pip install 'eradio[onnx]'")
-    module, pictures = _for_size(trained, resolution, window)
+    module, pictures = _for_size(trained, resolution)
     program = _traced(module, pictures)
     path = out / f"{trained.name}.onnx"
     with _quietly():
@@ -97,12 +109,12 @@ def _check_onnx(path: Path, module: nn.Module, pictures: torch.Tensor) -> None:
             raise EradioError(f"ONNX Runtime differs from eager by {error:.1g} of the deviation of '{name}'.")
 
 
-def _program(trained: Trained, out: Path, resolution: int, window: int | None) -> list[Path]:
+def _program(trained: Trained, out: Path, resolution: int) -> list[Path]:
     """A torch.export program of the deploy form, any batch: pictures to (summary, spatial).
 
     `torch.export.load` reads it, with torch alone.
     """
-    module, pictures = _for_size(trained, resolution, window)
+    module, pictures = _for_size(trained, resolution)
     path = out / f"{trained.name}.pt2"
     program = _traced(module, pictures)
 
@@ -114,28 +126,24 @@ def _program(trained: Trained, out: Path, resolution: int, window: int | None) -
     return [path]
 
 
-def _timm(trained: Trained, out: Path, resolution: int, window: int | None) -> list[Path]:
+def _timm(trained: Trained, out: Path, resolution: int) -> list[Path]:
     """Weights and configuration that `timm.create_model("local-dir:OUT", pretrained=True)` loads."""
     backbone = backbone_of(trained)
     name = own_name(backbone.architecture)
     arguments = {} if name else {"architecture": backbone.architecture.model_dump(mode="json")}
     model = timm.create_model(name or CUSTOM, num_classes=0, **arguments)
     model.backbone.load_state_dict(backbone.state_dict())
-    model.set_input_size(resolution, window)
     weights, config = out / "model.safetensors", out / "config.json"
     write_tensors(weights, model.state_dict())
     save_config_for_hf(
-        model,
-        str(config),
-        model_args={**arguments, "img_size": resolution, **({"window_size": window} if window else {})},
-        data_config={"input_size": (3, resolution, resolution)},
+        model, str(config), model_args=arguments, data_config={"input_size": (3, resolution, resolution)}
     )
     return [weights, config]
 
 
-def _hugging_face(trained: Trained, out: Path, resolution: int, window: int | None) -> list[Path]:
+def _hugging_face(trained: Trained, out: Path, resolution: int) -> list[Path]:
     """The same as for timm, with a model card."""
-    files = _timm(trained, out, resolution, window)
+    files = _timm(trained, out, resolution)
     card = out / "README.md"
     text = _CARD.format(
         name=trained.name, words=describe(trained.network), source=trained.source, resolution=resolution
@@ -144,7 +152,7 @@ def _hugging_face(trained: Trained, out: Path, resolution: int, window: int | No
     return [*files, card]
 
 
-FORMATS: dict[str, Callable[[Trained, Path, int, int | None], list[Path]]] = {
+FORMATS: dict[str, Callable[[Trained, Path, int], list[Path]]] = {
     "onnx": _onnx,
     "torch": _program,
     "timm": _timm,
@@ -152,11 +160,10 @@ FORMATS: dict[str, Callable[[Trained, Path, int, int | None], list[Path]]] = {
 }
 
 
-def _for_size(trained: Trained, resolution: int, window: int | None) -> tuple[nn.Module, torch.Tensor]:
+def _for_size(trained: Trained, resolution: int) -> tuple[nn.Module, torch.Tensor]:
     """What runs, and two pictures for it: the deploy form of a network of ours, one of timm's as it is."""
-    module = trained.module.eval().requires_grad_(False)
+    module = trained.module
     if isinstance(module, Backbone):
-        module.set_input_size((resolution, resolution), window)
         module = deploy(module, (resolution, resolution))
     return _Plain(module), torch.rand(2, 3, resolution, resolution, generator=torch.Generator().manual_seed(0))
 
@@ -202,8 +209,8 @@ tags: [image-feature-extraction, timm, eradio]
 
 {words}
 
-A vision backbone made with eradio; its weights are {source}. Preprocessing and default size ({resolution} pixels) are
-in `config.json`; its normalisation is that of CLIP.
+A vision backbone made with eradio; its weights are {source}, under their own terms.
+Preprocessing and default size ({resolution} pixels) are in `config.json`; its normalisation is that of CLIP.
 
 ```python
 import eradio.search_space  # registers the network with timm

@@ -27,15 +27,16 @@ class Trained:
     module: nn.Module
     source: str
     """Where the weights come from, in words."""
+    window: str = "fit"
+    """Windows it is meant to have, as `choose_windows` takes them: a student's are those it was taught with."""
 
 
-def find_trained(checkpoint: str, window: int | None = None) -> Trained:
+def find_trained(checkpoint: str) -> Trained:
     """The network behind a checkpoint.
 
     Args:
         checkpoint: the folder of a trial or finalist, a file with the weights of an official E-RADIO, or what
             `eradio.search_space.named` takes, with random weights.
-        window: for official weights without position tables; see `load_official`.
 
     Raises:
         EradioError: there is no such thing, or it holds other weights.
@@ -44,9 +45,10 @@ def find_trained(checkpoint: str, window: int | None = None) -> Trained:
     if path.is_dir():
         return _from_folder(path)
     if path.suffix in (".safetensors", ".pt", ".pth", ".ckpt", ".tar"):
-        backbone = load_official(_read(path), window=window, bias_window=window)
+        backbone = load_official(_read(path))
         return Trained(path.stem, backbone.architecture, backbone, f"the official weights in {path.name}")
-    return Trained(path.stem, named(checkpoint), build(named(checkpoint)), "random weights")
+    window = "own" if path.suffix else "fit"
+    return Trained(path.stem, named(checkpoint), build(named(checkpoint)), "random weights", window)
 
 
 def own_name(network: Network) -> str | None:
@@ -70,7 +72,7 @@ def _from_folder(folder: Path) -> Trained:
         module.load_state_dict(body)
     except RuntimeError:
         raise EradioError(f"The weights in {weights} are not those of the network in {described}.") from None
-    return Trained(folder.name, network, module.eval(), f"the student in {folder}")
+    return Trained(folder.resolve().name, network, module.eval(), f"the student in {folder}", "own")
 
 
 def _read(path: Path) -> dict[str, Any]:

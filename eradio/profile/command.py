@@ -8,20 +8,21 @@ from eradio.locks import DeviceLock, default_lock_folder
 from eradio.profile.measuring import measure
 from eradio.profile.record import Measurement
 from eradio.profile.target import Target
-from eradio.search_space import Architecture, fit_windows, named, with_window
+from eradio.search_space import Architecture, choose_windows, named
 
 
 def profile_command(
-    name: str, target: Target, window: int | None = None, canary_folder: Path | None = None
+    name: str, target: Target, window: str | None = None, canary_folder: Path | None = None
 ) -> Measurement:
     """Measure a network by name: one of ours, `timm/NAME`, or an architecture file.
 
-    A network of ours is measured with the windows that suit the target's resolution (see `fit_windows`).
+    A network of ours that is given by name has the windows that suit the target's resolution, one that is given as
+    a file its own.
 
     Args:
         name: as `eradio.search_space.named` takes it.
         target: what it is measured on.
-        window: side of all its windows, instead of those.
+        window: other windows than those, as `choose_windows` takes them.
         canary_folder: where the canary's rates are stored; the user's cache folder if None.
 
     Raises:
@@ -30,8 +31,8 @@ def profile_command(
     folder = canary_folder or default_canary_folder()
     network = named(name)
     if isinstance(network, Architecture):
-        side = (target.resolution, target.resolution)
-        network = fit_windows(network, side) if window is None else with_window(network, window)
+        default = "own" if Path(name).suffix else "fit"
+        network = choose_windows(network, (target.resolution, target.resolution), window or default)
     elif window is not None:
         raise EradioError(f"--window is for architectures of ours; '{name}' is timm's, with options of its own.")
     return measure(network, target, canary_folder=folder, lock=DeviceLock(default_lock_folder(), "cpu"))

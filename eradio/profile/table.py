@@ -7,6 +7,7 @@ from rich.table import Table
 
 from eradio.interval import Interval
 from eradio.profile.record import Measurement
+from eradio.search_space.windows import windows_in_words
 
 
 def table(measurements: Mapping[str, Measurement]) -> Table:
@@ -45,14 +46,6 @@ def _range(interval: Interval) -> str:
     return f"{interval.low:,.0f} to {interval.high:,.0f}"
 
 
-def _windows(found: Measurement) -> str:
-    return "; ".join(
-        f"{one.window[0]}x{one.window[1]} on the {one.side[0]}x{one.side[1]} map of stage {one.stage}"
-        + (f" (resized, {one.waste:.0%} more positions)" if one.waste else "")
-        for one in found.windows
-    )
-
-
 def _caption(measurements: Mapping[str, Measurement]) -> str:
     targets = {found.target: None for found in measurements.values()}
     lines = [
@@ -61,7 +54,7 @@ def _caption(measurements: Mapping[str, Measurement]) -> str:
         for target in targets
     ]
     for name, found in measurements.items():
-        lines += [f"{name}: windows {_windows(found)}"] if found.windows else []
+        lines += [f"{name}: windows {windows_in_words(found.windows)}"] if found.windows else []
     if any(found.verdict == "unsettled" for found in measurements.values()):
         lines.append("unsettled: the interval was still wider than asked for when time was up")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from eradio.search_space.sampling import sample
 from eradio.search_space.space import SearchSpace
 from eradio.search_space.timm_model import ERadio
 from eradio.search_space.timm_network import TimmNetwork
-from eradio.search_space.windows import fit_windows, windows_at, with_window
+from eradio.search_space.windows import choose_windows, fit_windows, windows_at, with_window
 from eradio.search_space.zoo import NamedNetwork, baselines, named
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "TimmNetwork",
     "baselines",
     "build",
+    "choose_windows",
     "deploy",
     "describe",
     "fit_windows",

@@ -80,7 +80,7 @@ class AttentionStage(Description):
     window: Window | None = None
     """Side of the windows, or (height, width), in positions of the map they are cut from; with any windowed entry."""
     bias_window: Size | None = None
-    """Side of the window that relative offsets are divided by; the longer side of `window` if not given."""
+    """Side of the window that relative offsets are divided by, whatever the window; None for the window's own."""
     fit: Literal["resize", "pad"] | None = None
     """A map that does not fit the windows is resized once by the stage, or padded by each sub-block."""
     enter: Literal["conv", "pool"] | None = None
@@ -105,7 +105,7 @@ class AttentionStage(Description):
             depth=self.depth * (len(self.pattern) // len(period)),
             pattern=period,
             window=(height if height == width else (height, width)) if windowed else None,
-            bias_window=(self.bias_window or max(height, width)) if windowed else None,
+            bias_window=self.bias_window if windowed else None,
             fit=(self.fit or "resize") if windowed else None,
             enter=(self.enter or "conv") if max(map(subsampling, period)) > 1 else None,
             local_conv=(self.local_conv or "dense") if "local" in period else None,

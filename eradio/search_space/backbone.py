@@ -7,10 +7,11 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from eradio.errors import EradioError
 from eradio.features import Features
-from eradio.search_space.architecture import STEM_STRIDE, Architecture, ConvStage, Stage, Window
+from eradio.search_space.architecture import Architecture, ConvStage, Stage, Window
 from eradio.search_space.blocks import conv_stage, down_sampling, make_stem
-from eradio.search_space.maps import Side, crop, pad_to_multiple, side_of
+from eradio.search_space.maps import Side, crop, pad_to_multiple, round_up, side_of
 from eradio.search_space.neck import Fusion
 from eradio.search_space.pictures import Normalise, check_pictures
 from eradio.search_space.transformer import TransformerStage
@@ -55,6 +56,8 @@ class Backbone(nn.Module):
         drop_path_rate: float = 0.0,
     ) -> None:
         super().__init__()
+        if channels != 3 and not normalised:
+            raise EradioError(f"Only RGB pictures are normalised here; give {channels} channels normalised already.")
         widths = [stage.width for stage in architecture.stages]
         neck = architecture.neck
         self.architecture = architecture
@@ -84,6 +87,7 @@ class Backbone(nn.Module):
         Returns:
             The windows, stage by stage, and what they waste.
         """
+        side = (round_up(side[0], self.total_stride), round_up(side[1], self.total_stride))
         chosen = fit_windows(self.architecture, side) if window is None else with_window(self.architecture, window)
         for stage, level in zip(chosen.stages, self.levels, strict=True):
             if isinstance(level.blocks, TransformerStage):
@@ -119,12 +123,27 @@ class Backbone(nn.Module):
         return Features(spatial.mean(dim=(2, 3)), spatial)
 
     def prune(self, stages: int) -> None:
-        """Drop the neck and all but the first `stages` stages; what remains cannot be undone."""
+        """Drop the neck and all but the first `stages` stages; what is dropped is lost."""
+        kept = self.architecture.stages[:stages]
+        down = self.architecture.down if stages > 1 else None
+        self.architecture = self.architecture.model_copy(update={"stages": kept, "neck": None, "down": down})
         self.levels = self.levels[:stages]
         self.levels[-1].down = nn.Identity()
         self.neck = None
-        self.output_stride = STEM_STRIDE << (stages - 1)
-        self.summary_width = self.spatial_width = self.architecture.stages[stages - 1].width
+        self.first_output = stages - 1
+        self.output_stride = self.architecture.output_stride()
+        self.summary_width = self.spatial_width = self.architecture.output_width()
+
+    def set_bias_window(self, bias_window: int) -> None:
+        """Divide relative offsets by this window from now on, as the weights ask that are to be loaded."""
+        data = self.architecture.model_dump()
+        for stage in data["stages"]:
+            if stage.get("window") is not None:
+                stage["bias_window"] = bias_window
+        self.architecture = Architecture.parse(data, "The bias window")
+        for stage, level in zip(self.architecture.stages, self.levels, strict=True):
+            if isinstance(level.blocks, TransformerStage) and getattr(stage, "window", None) is not None:
+                level.blocks.set_bias_window(bias_window)
 
 
 def crop_to(x: Tensor, side: Side, stride: int) -> Tensor:

@@ -40,6 +40,13 @@ class ConvChoices(Description):
     expansion: Sizes = (4,)
     kernel: Sizes = (7,)
 
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        for kernel in self.kernel:
+            if kernel % 2 == 0:
+                raise ValueError(f"kernel {kernel} is even, so it has no middle; use an odd one")
+        return self
+
 
 class AttentionChoices(Description):
     """Knobs of a stage that only attention has; see `AttentionStage` for their meaning."""

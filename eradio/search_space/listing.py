@@ -44,7 +44,10 @@ def write_members(name: str, count: int, seed: int, out: Path | None) -> Iterato
     """
     if count < 1:
         raise EradioError(f"--count must be at least 1, not {count}.")
-    for architecture in islice(sample(SearchSpace.named(name), seed), count):
+    space = SearchSpace.named(name)
+    if count > space.count():
+        raise EradioError(f"--count must be at most {space.count()}, the size of the space, not {count}.")
+    for architecture in islice(sample(space, seed), count):
         digest = architecture.digest()
         if out is not None:
             write_json(out / f"{digest}.json", architecture.model_dump(mode="json"))

@@ -107,14 +107,14 @@ def official_architecture(
     Raises:
         EradioError: a weight that tells it is missing.
     """
-    stem_width, width = _shape(weights, _ANCHOR)[0], _shape(weights, "patch_embed.conv_down.2.conv.weight")[0]
+    stem_width, width = _shape(weights, _ANCHOR, 4)[0], _shape(weights, "patch_embed.conv_down.2.conv.weight", 4)[0]
     count = _count(weights, r"^levels\.(\d+)\.")
     stages = [_stage(weights, f"levels.{index}.blocks", window, bias_window) for index in range(count)]
     data: dict[str, Any] = {"stem": {"width": stem_width}, "stages": stages}
     branches = _count(weights, r"^high_res_neck\.neck_features_proj\.(\d+)\.")
     if branches:
         last = f"high_res_neck.neck_features_proj.{branches - 1}.conv2.weight"
-        data["neck"] = {"start": count - branches, "width": _shape(weights, last)[0]}
+        data["neck"] = {"start": count - branches, "width": _shape(weights, last, 4)[0]}
     if not stages or stages[0]["width"] != width:
         raise EradioError(f"This is no E-RADIO: the stem ends with {width} channels, and no first stage begins there.")
     return Architecture.parse(data, "The official weights")
@@ -125,25 +125,25 @@ def _stage(weights: Mapping[str, Tensor], blocks: str, window: int | None, bias_
     here = re.escape(blocks)
     if split in weights:
         depth = _count(weights, rf"^{here}\.m\.(\d+)\.")
-        return {"kind": "c2f", "width": weights[split].shape[0], "depth": depth}
+        return {"kind": "c2f", "width": _shape(weights, split, 4)[0], "depth": depth}
     first = f"{blocks}.0.attention_blocks.0"
-    heads, hidden = _shape(weights, f"{first}.{_BIAS}.cpb_mlp.2.weight")
+    heads, hidden = _shape(weights, f"{first}.{_BIAS}.cpb_mlp.2.weight", 2)
     built = _tables(weights.get(f"{first}.{_BIAS}.relative_coords_table"))
     window, bias_window = window or built[0], bias_window or built[1]
     if window is None or bias_window is None:
         raise EradioError(
-            f"The weights hold no position tables ('{first}.{_BIAS}.relative_coords_table'), which tell the window; "
-            "give 'window', and 'bias_window', the one the network was built with (16 for the released ones)."
+            f"The weights hold no position tables ('{first}.{_BIAS}.relative_coords_table') that tell the window and "
+            "the one the network was built with; give 'window' and 'bias_window' (16 for the released ones)."
         )
     entries = [_entry(weights, f"{blocks}.0.attention_blocks.{place}") for place in range(_entries(weights, blocks))]
-    channels = _shape(weights, f"{first}.attn.qkv.weight")[1]
+    channels = _shape(weights, f"{first}.attn.qkv.weight", 2)[1]
     return {
         "kind": "attention",
         "width": channels,
         "depth": _count(weights, rf"^{here}\.(\d+)\."),
         "heads": heads,
         "bias_width": hidden,
-        "mlp_ratio": max(_shape(weights, f"{first}.mlp.fc1.weight")[0] // channels, 1),
+        "mlp_ratio": max(_shape(weights, f"{first}.mlp.fc1.weight", 2)[0] // channels, 1),
         "window": window,
         "bias_window": bias_window,
         "pattern": [entry for entry, _ in entries],
@@ -154,22 +154,23 @@ def _stage(weights: Mapping[str, Tensor], blocks: str, window: int | None, bias_
 def _entry(weights: Mapping[str, Tensor], block: str) -> tuple[str, dict[str, str]]:
     """One entry of the pattern, and the knobs that its weights tell."""
     if f"{block}.downsample_op.weight" in weights:
-        return f"global-sub{_shape(weights, f'{block}.downsample_op.weight')[2]}", {"enter": "conv"}
+        return f"global-sub{_shape(weights, f'{block}.downsample_op.weight', 4)[2]}", {"enter": "conv"}
     if f"{block}.downsample_mixer.conv.weight" in weights:
         return "global-sub2", {"enter": "pool"}
-    conv = weights.get(f"{block}.pre_conv.conv.weight")
-    if conv is None:
+    conv = f"{block}.pre_conv.conv.weight"
+    if conv not in weights:
         return "local", {"local_conv": "none"}
-    return "local", {"local_conv": "depthwise" if conv.shape[1] == 1 else "dense"}
+    return "local", {"local_conv": "depthwise" if _shape(weights, conv, 4)[1] == 1 else "dense"}
 
 
 def _tables(offsets: Tensor | None) -> tuple[int | None, int | None]:
     """The window of a table of offsets [1, 2w - 1, 2w - 1, 2], and the window its offsets were divided by."""
-    if offsets is None:
+    if offsets is None or offsets.ndim != 4:
         return None, None
     window = (offsets.shape[1] + 1) // 2
     farthest = 2.0 ** (3 * float(offsets.abs().max())) - 1
-    return window, round(8 * (window - 1) / farthest) + 1 if farthest > 0 else window
+    # A window of one position has no offset that tells what offsets were divided by.
+    return window, round(8 * (window - 1) / farthest) + 1 if farthest > 0 else None
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -211,7 +212,10 @@ def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
     return 1 + max((int(match[1]) for match in (re.match(pattern, name) for name in weights) if match), default=-1)
 
 
-def _shape(weights: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
+def _shape(weights: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int, ...]:
     if name not in weights:
         raise EradioError(f"This is no E-RADIO of the second generation: the weight '{name}' is missing.")
-    return tuple(weights[name].shape)
+    shape = tuple(weights[name].shape)
+    if len(shape) != dimensions:
+        raise EradioError(f"This is no E-RADIO: '{name}' has the shape {list(shape)}, not {dimensions} dimensions.")
+    return shape

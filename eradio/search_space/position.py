@@ -35,9 +35,8 @@ def relative_index(window: Side, device: torch.device) -> Tensor:
 class PositionBias(nn.Module):
     """Continuous relative position bias: a small network from an offset to one bias a head.
 
-    Nothing derived from the window is stored, so a state dict fits every window; and offsets are divided by a
-    `reference` window that stays as it is when the window changes, so an offset keeps its bias. Without a reference
-    (attention over the whole map) they are relative to the map.
+    Nothing derived from the window is stored, so a state dict fits every window. Offsets are relative to the window
+    (the whole map in global attention), or divided by a `reference` window that stays as it is when windows change.
     """
 
     def __init__(self, heads: int, hidden: int, reference: int | None) -> None:

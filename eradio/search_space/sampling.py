@@ -24,7 +24,7 @@ class RandomTrial:
 
 
 def sample(space: SearchSpace, seed: int = 0) -> Iterator[Architecture]:
-    """Distinct members without end, each a pure function of the seed and its place.
+    """Distinct members until none is found any more, each a pure function of the seed and its place.
 
     The members are uniform over each choice, not over the space: a kind with many knobs is not drawn more often.
     """

@@ -116,7 +116,11 @@ class SearchSpace(Description):
                 parameters[name] = value
             return value
 
-        self._read(ask)
+        if self._read(ask) != architecture:
+            raise EradioError(
+                f"The architecture is not in the space '{self.name}', whose members leave 'bias_window' to the window; "
+                "remove it, or search another space."
+            )
         return parameters
 
     def count(self) -> int:

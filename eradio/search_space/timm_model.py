@@ -10,7 +10,7 @@ from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
 from eradio.errors import EradioError
-from eradio.search_space.architecture import Architecture, Window
+from eradio.search_space.architecture import Architecture, AttentionStage, Window
 from eradio.search_space.backbone import Backbone, crop_to
 from eradio.search_space.maps import Side, side_of
 from eradio.search_space.official import is_official, load_official, official_classifier
@@ -19,6 +19,8 @@ from eradio.search_space.windows import StageWindow
 from eradio.search_space.zoo import zoo
 
 register_notrace_module(Backbone)
+
+_UNSHUFFLED = "backbone.stem.1.0"
 
 CUSTOM = "eradio_custom"
 """timm's name of a network that has none of its own; it takes the architecture as an argument."""
@@ -121,10 +123,12 @@ class ERadio(nn.Module):
         take: list[int]
         take, last = feature_take_indices(len(self.backbone.levels), indices)
         self.backbone.prune(last + 1)
-        if prune_norm:
+        self.num_features = self.head_hidden_size = self.embed_dim = self.backbone.spatial_width
+        self.feature_info = self.feature_info[: last + 1]
+        if prune_norm or prune_head:
             self.norm = nn.Identity()
         if prune_head:
-            self.reset_classifier(0, "")
+            self.head = ClassifierHead(self.num_features, 0, pool_type="")
         return take
 
     def get_classifier(self) -> nn.Module:
@@ -135,12 +139,11 @@ class ERadio(nn.Module):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """A fresh classifier and norm for other classes; none of either for 0."""
         self.num_classes = num_classes
-        had_norm = isinstance(self.norm, nn.BatchNorm2d)
-        if not num_classes:
-            self.norm = nn.Identity()
-        elif not had_norm:
-            self.norm = nn.BatchNorm2d(self.num_features).to(next(self.backbone.parameters()).device)
+        like = next(self.backbone.parameters())
+        norm = nn.BatchNorm2d(self.num_features) if num_classes else nn.Identity()
+        self.norm = norm.to(like.device, like.dtype).train(self.training)
         self.head.reset(num_classes, global_pool)
+        self.head.to(like.device, like.dtype).train(self.training)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Compute stages anew in the backward pass instead of keeping what is inside them."""
@@ -152,24 +155,49 @@ class ERadio(nn.Module):
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Patterns of layer groups from the pictures up, for layer-wise learning rates."""
-        inner = r"^backbone\.levels\.(\d+)" + ("" if coarse else r"\.blocks(?:\.blocks|\.bottlenecks)?\.(\d+)")
-        blocks = [(inner, None)] if coarse else [(inner, None), (r"^backbone\.levels\.(\d+)", (9_999,))]
-        return {"stem": r"^backbone\.stem", "blocks": [*blocks, (r"^backbone\.neck|^norm", (99_999,))]}
+        if coarse:
+            blocks: list[tuple[str, tuple[int, ...] | None]] = [(r"^backbone\.levels\.(\d+)", None)]
+        else:
+            blocks = [
+                (r"^backbone\.levels\.(\d+)\.blocks(?:\.blocks)?\.(\d+)", None),
+                (r"^backbone\.levels\.(\d+)\.blocks", (0,)),  # a C2f is one group: its first layer feeds its last
+                (r"^backbone\.levels\.(\d+)\.down", (9_999,)),
+            ]
+        return {"stem": r"^backbone\.stem", "blocks": [*blocks, (r"^backbone\.neck", (10_000,)), (r"^norm", (99_999,))]}
 
 
-def filter_checkpoint(state: Mapping[str, Any], model: nn.Module) -> dict[str, Tensor]:
+def filter_checkpoint(state: Mapping[str, Any], model: ERadio) -> dict[str, Tensor]:
     """What timm loads: our own weights, those of a student of a study (without its heads), or official ones."""
     if is_official(state):
-        # Windows are no part of the weights.
-        loaded = load_official(state, window=1, bias_window=1).state_dict()
+        official = load_official(state)
+        built = next(stage.bias_window for stage in official.architecture.stages if isinstance(stage, AttentionStage))
+        if built is not None:
+            model.backbone.set_bias_window(built)  # part of what the weights compute, as windows are not
+        loaded = official.state_dict()
         last = {name.replace("head.", "head.fc."): value for name, value in official_classifier(state).items()}
-        return {**{f"backbone.{name}": value for name, value in loaded.items()}, **last}
-    return {name: value for name, value in state.items() if not name.startswith("heads.")}
+        return {**{f"backbone.{name}": value for name, value in loaded.items()}, **(last if model.num_classes else {})}
+    own = {name: value for name, value in state.items() if not name.startswith("heads.")}
+    stem = f"{_UNSHUFFLED}.weight"
+    if model.backbone.architecture.stem.kind == "unshuffle" and stem in own:
+        own[stem] = _for_channels(own[stem], model.backbone.channels)
+    return own
 
 
-def first_convolution(architecture: Architecture) -> str:
-    """The state dict's name of the convolution that sees the pictures."""
-    return "backbone.stem.0.0" if architecture.stem.kind == "conv" else "backbone.stem.1.0"
+def _for_channels(weight: Tensor, channels: int) -> Tensor:
+    """The stem's weight [O, 3 * 16, k, k] after 4x4 blocks of RGB, for pictures of other channels, as timm does."""
+    outputs, inputs, *kernel = weight.shape
+    colours = weight.reshape(outputs, inputs // 16, 16, *kernel)
+    if channels == inputs // 16:
+        return weight
+    if channels == 1:
+        return colours.sum(dim=1)
+    repeated = colours.repeat(1, -(-channels // 3), 1, 1, 1)[:, :channels]
+    return (repeated * (3 / channels)).flatten(1, 2)
+
+
+def first_convolution(architecture: Architecture) -> str | None:
+    """The state dict's name of the convolution that sees the pictures; None where it sees blocks of them."""
+    return "backbone.stem.0.0" if architecture.stem.kind == "conv" else None
 
 
 def pretrained_config(architecture: Architecture) -> dict[str, Any]:
@@ -184,7 +212,6 @@ def pretrained_config(architecture: Architecture) -> dict[str, Any]:
         "std": CLIP_DEVIATION,
         "first_conv": first_convolution(architecture),
         "classifier": "head.fc",
-        "license": "apache-2.0",
         "paper_ids": "arXiv:2312.06709",
     }
 

@@ -19,6 +19,7 @@ from eradio.search_space.maps import (
     side_of,
     to_windows,
 )
+from eradio.search_space.position import PositionBias
 
 
 class LocalConv(nn.Module):
@@ -106,6 +107,13 @@ class TransformerStage(nn.Module):
         self.window = None if window is None else window_sides(window)
         for block in self.attention_blocks():
             block.window = self.window if block.windowed else None
+
+    def set_bias_window(self, bias_window: int) -> None:
+        """Divide the relative offsets of windowed blocks by this window."""
+        for block in self.attention_blocks():
+            position = getattr(block.attention, "position", None)
+            if block.windowed and isinstance(position, PositionBias):
+                position.reference = bias_window
 
     def attention_blocks(self) -> list[AttentionBlock]:
         """The blocks, one for each entry of the pattern, `depth` times."""

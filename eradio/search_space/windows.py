@@ -6,6 +6,7 @@ from math import lcm
 from typing import TypeGuard
 
 from eradio.description import Description
+from eradio.errors import EradioError
 from eradio.search_space.architecture import (
     Architecture,
     AttentionStage,
@@ -53,6 +54,30 @@ def with_window(architecture: Architecture, window: Window) -> Architecture:
         EradioError: a window has a side below 1.
     """
     return _with_windows(architecture, [window if _has_windows(stage) else None for stage in architecture.stages])
+
+
+def choose_windows(architecture: Architecture, side: Side, choice: str) -> Architecture:
+    """The same network with the windows a user asks for: "own", "fit" (see `fit_windows`), or a side for all stages.
+
+    Raises:
+        EradioError: the choice is none of these.
+    """
+    if choice == "own":
+        return architecture
+    if choice == "fit":
+        return fit_windows(architecture, side)
+    if not choice.isdigit():
+        raise EradioError(f"--window must be 'own', 'fit' or a number of positions, not '{choice}'.")
+    return with_window(architecture, int(choice))
+
+
+def windows_in_words(windows: Sequence[StageWindow]) -> str:
+    """Every stage's windows, and how much they add to its map."""
+    return "; ".join(
+        f"{one.window[0]}x{one.window[1]} on the {one.side[0]}x{one.side[1]} map of stage {one.stage}"
+        + (f" ({one.waste:.0%} more positions than it has)" if one.waste else "")
+        for one in windows
+    )
 
 
 def windows_at(architecture: Architecture, side: Side) -> tuple[StageWindow, ...]:
@@ -115,8 +140,16 @@ def _convolution(stage: AttentionStage, entry: str) -> float:
 
 
 def _waste(stage: AttentionStage, side: Side, window: Side) -> float:
-    height, width = fitting_side(side, window, _multiple(stage))
-    return height * width / (side[0] * side[1]) - 1
+    """Positions of all entries' maps over those of maps that fit, less one; a stage that pads does so in each block."""
+    computed = needed = 0.0
+    for entry in stage.pattern:
+        if stage.fit == "resize":
+            height, width = fitting_side(side, window, _multiple(stage))
+        else:
+            height, width = fitting_side(side, window, subsampling(entry)) if is_windowed(entry) else side
+        computed += height * width / subsampling(entry) ** 2
+        needed += side[0] * side[1] / subsampling(entry) ** 2
+    return computed / needed - 1
 
 
 def _multiple(stage: AttentionStage) -> int:

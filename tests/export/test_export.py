@@ -1,5 +1,6 @@
 """Exports are read back by the programs they are for, and compute the same."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -17,9 +18,10 @@ from eradio.distill.trainer import new_student
 from eradio.errors import EradioError
 from eradio.export import export, find_trained
 from eradio.files import write_json
-from eradio.search_space import build, deploy, load_official, named
+from eradio.search_space import build, load_official, named, with_window
 from eradio.tensors import write_tensors
 from tests.search_space.official_names import VARIANTS, filled, official_names, with_tables
+from tests.search_space.test_traps import spread
 
 # A member of no zoo: windows that fit, linear attention, a neck.
 NAMELESS = {
@@ -62,20 +64,20 @@ def test_every_format_gives_the_student_s_features(tmp_path: Path, network: dict
     batch = pictures(3)
     expected = trained.module(batch)
 
-    (file,) = export(trained, "onnx", tmp_path / "onnx", 64)
+    (file,), _ = export(trained, "onnx", tmp_path / "onnx", 64)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     summary, spatial = session.run(["summary", "spatial"], {"pictures": batch.numpy()})
     close(spatial, expected.spatial)
     close(summary, expected.summary)
 
-    (file,) = export(trained, "torch", tmp_path / "torch", 64)
+    (file,), _ = export(trained, "torch", tmp_path / "torch", 64)
     program = torch.export.load(file).module()
     summary, spatial = program(batch)
     close(spatial, expected.spatial)
     close(summary, expected.summary)
 
     for form in ("timm", "hf"):
-        files = export(trained, form, tmp_path / form, 64)
+        files, _ = export(trained, form, tmp_path / form, 64)
         assert [path.name for path in files][:2] == ["model.safetensors", "config.json"]
         model = timm.create_model(f"local-dir:{tmp_path / form}", pretrained=True).eval()
         assert model.num_classes == 0
@@ -103,22 +105,52 @@ def test_official_weights_are_a_checkpoint_too(tmp_path: Path) -> None:
     torch.save({"state_dict": state}, tmp_path / "official.pth")
     trained = find_trained(str(tmp_path / "official.pth"))
     assert trained.network == named("e_radio_xxxtiny")
-    files = export(trained, "timm", tmp_path / "out", 64)
+    files, _ = export(trained, "timm", tmp_path / "out", 64, "own")
     assert json.loads(files[1].read_text())["architecture"] == "e_radio_xxxtiny"
     model = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
     backbone = load_official(state)
-    backbone.set_input_size((64, 64))
     close(model(backbone.normalise(pictures(1))), backbone(pictures(1)).summary)
 
 
+def features(file: Path, batch: torch.Tensor) -> torch.Tensor:
+    """What a program's second output is."""
+    _, spatial = torch.export.load(file).module()(batch)
+    return spatial
+
+
 @torch.no_grad()
-def test_a_window_of_the_user_s_is_exported(tmp_path: Path) -> None:
-    trained = find_trained("e_radio_mini_s")
-    (file,) = export(trained, "torch", tmp_path, 96, window=2)
-    backbone = build(named("e_radio_mini_s")).eval()
-    backbone.set_input_size((96, 96), window=2)
-    _, spatial = torch.export.load(file).module()(pictures(1, 96))
-    close(spatial, deploy(backbone, (96, 96))(pictures(1, 96)).spatial)
+def test_a_student_keeps_the_windows_it_was_taught_with_unless_asked(tmp_path: Path) -> None:
+    """Windows of 3 fit no map of 64 pixels; the rule would choose others, and compute something else."""
+    odd = with_window(named("e_radio_mini_s"), 3)  # type: ignore[arg-type]
+    trained = find_trained(str(trial(tmp_path / "0003", odd.model_dump(mode="json"))))
+    spread(trained.module)
+    expected = trained.module(pictures(2)).spatial
+    for form in ("torch", "timm"):
+        _, words = export(trained, form, tmp_path / form, 64)
+        assert "3x3 on the 4x4 map of stage 2 (125% more positions than it has)" in words
+    close(features(tmp_path / "torch" / "0003.pt2", pictures(2)), expected)
+    model = timm.create_model(f"local-dir:{tmp_path / 'timm'}", pretrained=True).eval()
+    close(model.forward_features(trained.module.normalise(pictures(2))), expected)
+
+    fitted = copy.deepcopy(trained.module)
+    fitted.set_input_size((64, 64))
+    for window, wanted in (("fit", fitted), ("2", fitted)):
+        if window == "2":
+            wanted.set_input_size((64, 64), window=2)
+        (file,), _ = export(trained, "torch", tmp_path / window, 64, window)
+        close(features(file, pictures(2)), wanted(pictures(2)).spatial)
+        assert (wanted(pictures(2)).spatial - expected).abs().max() > 1e-2 * expected.std()
+    assert torch.equal(trained.module(pictures(2)).spatial, expected)
+
+
+@torch.no_grad()
+def test_official_weights_keep_what_offsets_are_divided_by_at_other_windows(tmp_path: Path) -> None:
+    names = official_names(**VARIANTS["e_radio_xxxtiny"])
+    state = with_tables(filled(names), names, 16, 16)
+    torch.save(state, tmp_path / "official.pth")
+    (file,), words = export(find_trained(str(tmp_path / "official.pth")), "torch", tmp_path, 224, "7")
+    assert "7x7 on the 14x14 map of stage 2" in words
+    close(features(file, pictures(1, 224)), load_official(state, window=7)(pictures(1, 224)).spatial)
 
 
 def test_torch_hub_finds_the_named_networks() -> None:
@@ -136,11 +168,12 @@ def test_the_command_exports_and_says_what(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr().out
     assert str(out / "0003.onnx") in said
     assert f"the student in {folder}" in said.replace("\n", " ")
+    assert "2x2 on the 4x4 map of stage 2" in said.replace("\n", " ")
 
 
 def test_timm_s_own_students_leave_as_onnx_but_not_as_ours(tmp_path: Path) -> None:
     name = "timm/resnet10t"
-    (file,) = export(find_trained(name), "onnx", tmp_path, 64)
+    (file,), _ = export(find_trained(name), "onnx", tmp_path, 64)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     assert session.run(None, {"pictures": pictures(1).numpy()})[0].shape == (1, 512)
     with pytest.raises(EradioError, match="a network of timm's own"):
@@ -162,6 +195,8 @@ def test_timm_s_own_students_leave_as_onnx_but_not_as_ours(tmp_path: Path) -> No
         (["e_radio_mini", "--to", "torch", "--out", "text.pth"], "Cannot write text.pth"),
         (["e_radio_mini", "--to", "torch", "--resolution", "0"], "--resolution"),
         (["e_radio_mini", "--to", "torch", "--window", "0"], "greater than or equal to 1"),
+        (["e_radio_mini", "--to", "torch", "--window", "wide"], "--window must be"),
+        (["timm/resnet10t", "--to", "torch", "--window", "7"], "--window is for architectures of ours"),
     ],
 )
 def test_mistakes_are_one_line(

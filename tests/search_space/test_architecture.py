@@ -70,7 +70,7 @@ def test_what_has_a_meaning_changes_the_digest(change):
 @pytest.mark.parametrize(
     ("plain", "decorated"),
     [
-        (stage(), stage(window=[4, 4], bias_window=4, fit="resize", enter="conv", local_conv="dense", bias_width=512)),
+        (stage(), stage(window=[4, 4], fit="resize", enter="conv", local_conv="dense", bias_width=512)),
         (conv("residual"), conv("residual", expansion=2, kernel=5)),
         (conv("c2f"), conv("c2f", expansion=2)),
         (conv("fused_mbconv"), conv("fused_mbconv", expansion=4, kernel=5)),

@@ -73,6 +73,7 @@ def test_describe_draws(capsys, tmp_path):
         (["count", "narrow"], "There is no space 'narrow'"),
         (["show", "missing.yaml"], "Cannot read missing.yaml"),
         (["sample", "tiny", "--count", "0"], "--count must be at least 1"),
+        (["sample", "tiny", "--count", "99999999999"], "--count must be at most 2807562240"),
         (["describe", "timm/resnet18"], "timm's own"),
         (["describe", "e_radio_mini", "--resolution", "0"], "--resolution must be at least 1"),
         (["describe", "e_radio_mini", "--svg", "/proc/x.svg"], "Cannot write"),

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from eradio.errors import EradioError
-from eradio.search_space import load_official, named
+from eradio.search_space import Architecture, load_official, named
 from eradio.search_space.official import official_architecture
 from tests.search_space.official_names import VARIANTS, filled, official_names, with_tables
 
@@ -57,10 +57,14 @@ def test_every_registered_variant_is_recognised_by_its_shapes(name):
         weights = {key: torch.empty(shape) for key, shape in names if "relative_" not in key}
     window = VARIANTS[name]["window"]
     found = official_architecture(weights, window, window)
-    if name == "e_radio_l":  # registered with windows of 16; the paper's family has 7
-        assert {stage.window for stage in found.stages[2:]} == {16}
-        found = official_architecture(weights, 7, 7)
-    assert found == named(name)
+    assert {stage.window for stage in found.stages[2:]} == {stage.bias_window for stage in found.stages[2:]} == {window}
+    if name == "e_radio_l":  # registered with windows of 16; the paper's family has 7, and offsets relative to them
+        data = named(name).model_dump()
+        for stage in data["stages"][2:]:
+            stage |= {"window": 16, "bias_window": 16}
+        assert found == Architecture.parse(data, "here")
+    else:
+        assert found == named(name)
 
 
 def test_pooled_variants_load_too():
@@ -103,6 +107,17 @@ def drop(key):
         ),
         (lambda state: state | {"patch_embed.conv_down.2.conv.weight": torch.ones(8, 32, 3, 3)}, "stem ends with 8"),
         (drop("levels.0.blocks.cv1.conv.weight"), "is missing"),
+        *(
+            (lambda state, key=key: state | {key: torch.ones(2)}, f"{key}' has the shape")
+            for key in (
+                "levels.2.blocks.0.attention_blocks.0.downsample_op.weight",
+                "levels.2.blocks.0.attention_blocks.0.attn.pos_emb_funct.cpb_mlp.2.weight",
+                "levels.2.blocks.0.attention_blocks.0.attn.qkv.weight",
+                "levels.2.blocks.0.attention_blocks.1.pre_conv.conv.weight",
+                "patch_embed.conv_down.0.conv.weight",
+                "levels.0.blocks.cv1.conv.weight",
+            )
+        ),
     ],
 )
 def test_another_checkpoint_is_refused_with_the_mismatch(state, change, words):
@@ -113,3 +128,11 @@ def test_another_checkpoint_is_refused_with_the_mismatch(state, change, words):
 def test_without_tables_the_window_must_be_said(state):
     with pytest.raises(EradioError, match=r"hold no position tables.*give 'window'"):
         load_official(state)
+
+
+def test_tables_of_a_window_of_one_do_not_tell_what_offsets_were_divided_by(state, names):
+    """They are what the official rule for windows leaves behind at 544 pixels."""
+    tables = with_tables(state, names, 1, built=16)
+    with pytest.raises(EradioError, match="give 'window' and 'bias_window'"):
+        load_official(tables)
+    assert load_official(tables, bias_window=16).architecture.stages[3].bias_window == 16

@@ -166,6 +166,9 @@ def test_ordered_choices_are_told_to_the_sampler(space, study):
     assert "stem_width" not in kinds
 
 
+BIASED = {"kind": "attention", "width": 16, "depth": 1, "heads": 2, "pattern": ["local"], "window": 2, "bias_window": 7}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -175,6 +178,7 @@ def test_ordered_choices_are_told_to_the_sampler(space, study):
         (lambda a: a["stages"].pop(), "whose members have 2 stages and no neck"),
         (lambda a: a.update(neck={"start": 0, "width": 8}), "whose members have 2 stages and no neck"),
         (lambda a: a["stem"].update(width=9), "its stem_width is 9"),
+        (lambda a: a["stages"].__setitem__(1, BIASED), "leave 'bias_window' to the window"),
     ],
 )
 def test_strangers_are_refused_in_a_sentence(space, change, words):
@@ -200,6 +204,7 @@ def test_strangers_are_refused_in_a_sentence(space, change, words):
         ("stem: {width: [8]}", "stem: {kind: [unshuffle], width: [8]}", "kind 'conv' and 'width' go together"),
         ("name: small", "name: small\nneck: {start: [0]}", "either 'width' or 'factor'"),
         ("[[local], [global], [global-sub2]]", "[[localy]]", "no such attention"),
+        ("depth: [1]", "depth: [1]\n    conv: {kernel: [3, 4]}", "kernel 4 is even"),
         ("depth: [1]", "depth: []", "stages.1.depth"),
         ("depth: [1]", "deepness: [1]", "deepness"),
     ],

@@ -13,7 +13,7 @@ from eradio.errors import EradioError
 from eradio.search_space import Architecture, ERadio, build, load_official, named
 from eradio.search_space.timm_model import CUSTOM
 from eradio.search_space.zoo import zoo
-from tests.search_space.official_names import VARIANTS, filled, official_names
+from tests.search_space.official_names import VARIANTS, filled, official_names, with_tables
 
 OURS = [name for name, network in zoo().items() if isinstance(network, Architecture)]
 SMALL = ["e_radio_mini", "e_radio_xxxtiny", "e_radio_xxxtiny_8x_ws16"]
@@ -116,6 +116,16 @@ def test_intermediates_are_the_same_whichever_way_they_are_asked_for():
     assert sum(parameter.numel() for parameter in network.parameters()) < before / 10
     pruned = network.forward_intermediates(pictures, indices=[0, 1], intermediates_only=True)
     assert all(torch.equal(a, b) for a, b in zip(pruned, maps, strict=False))
+    assert network.num_features == network.embed_dim == network.head_hidden_size == 48
+    assert torch.equal(network.forward_features(pictures), maps[1])
+    network.reset_classifier(3, "avg")
+    assert network(pictures).shape == (1, 3)
+
+
+def test_a_feature_extractor_of_early_stages_switches_resolution():
+    network = model("e_radio_mini", features_only=True, out_indices=(0, 1, 2))
+    assert [one.window for one in network.model.set_input_size(96)] == [(3, 3)]
+    assert network(torch.randn(1, 3, 96, 96))[2].shape == (1, 96, 6, 6)
 
 
 def test_any_number_of_channels_and_classes_and_any_pooling():
@@ -129,7 +139,24 @@ def test_any_number_of_channels_and_classes_and_any_pooling():
     network.reset_classifier(0)
     assert isinstance(network.get_classifier(), nn.Identity)
     network.reset_classifier(2, "max")
-    assert network.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 2)
+    assert network(torch.randn(1, 3, 64, 64)).shape == (1, 2)
+
+
+def test_a_new_classifier_is_of_the_network_s_mode_type_and_device():
+    network = model("e_radio_mini", num_classes=0)
+    network.reset_classifier(5)
+    assert not any(part.training for part in network.modules())
+    pictures = torch.randn(2, 3, 64, 64)
+    assert torch.equal(network(pictures), network(pictures))
+    norm = network.norm
+    network.reset_classifier(6)
+    assert network.norm is not norm
+    half = model("e_radio_mini", num_classes=0).to(torch.bfloat16)
+    half.reset_classifier(5)
+    assert half(pictures.to(torch.bfloat16)).dtype == torch.bfloat16
+    meta = on_meta("e_radio_mini", num_classes=0)
+    meta.reset_classifier(5)
+    assert {value.device.type for value in meta.state_dict().values()} == {"meta"}
 
 
 def test_without_classes_the_output_is_the_student_s_summary():
@@ -158,8 +185,23 @@ def test_every_parameter_has_a_group_and_groups_rise_from_the_pictures(coarse):
     members = [name for names in groups.values() for name in names]
     assert sorted(members) == sorted(name for name, _ in network.named_parameters())
     place = {name: group for group, names in groups.items() for name in names}
-    order = [place[name] for name in ("backbone.stem.0.0.weight", "backbone.levels.1.down.0.weight", "head.fc.weight")]
-    assert order == sorted(set(order))
+    level = "backbone.levels"
+    rising = (
+        "backbone.stem.0.0.weight",
+        f"{level}.0.blocks.split.0.weight",
+        f"{level}.1.blocks.split.0.weight",
+        f"{level}.2.blocks.blocks.0.mlp.0.weight",
+        f"{level}.2.blocks.blocks.9.mlp.0.weight",
+        f"{level}.2.down.0.weight",
+        f"{level}.3.blocks.blocks.4.mlp.0.weight",
+        "backbone.neck.branches.0.1.weight",
+    )
+    order = [place[name] for name in rising]
+    assert order == sorted(order)
+    assert len(set(order)) >= (5 if coarse else 8)
+    for stage in (0, 1):
+        c2f = [place[name] for name in members if name.startswith(f"{level}.{stage}.blocks.")]
+        assert len(set(c2f)) == 1
     assert len(groups) > (5 if coarse else 15)
 
 
@@ -205,13 +247,46 @@ def test_students_and_official_weights_load_through_timm(tmp_path):
     loaded = model("e_radio_mini", pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay)
     assert torch.equal(loaded.backbone.stem[0][0].weight, backbone.stem[0][0].weight)
 
-    state = filled(official_names(**VARIANTS["e_radio_xxxtiny"]))
+    names = official_names(**VARIANTS["e_radio_xxxtiny"])
+    state = with_tables(filled(names), names, 16, 16)
     torch.save(state, tmp_path / "official.pth")
     overlay = {"file": str(tmp_path / "official.pth")}
     official = model("e_radio_xxxtiny", pretrained=True, pretrained_cfg_overlay=overlay)
-    ours = load_official(state, 16, 16).state_dict()
+    ours = load_official(state).state_dict()
     assert all(torch.equal(value, ours[name]) for name, value in official.backbone.state_dict().items())
     assert torch.equal(official.head.fc.weight, state["head.weight"])
     assert torch.equal(official.norm.running_mean, state["norm.running_mean"])
     grey = model("e_radio_xxxtiny", pretrained=True, in_chans=1, num_classes=3, pretrained_cfg_overlay=overlay)
     assert grey(torch.randn(1, 1, 64, 64)).shape == (1, 3)
+
+
+@torch.no_grad()
+def test_official_weights_bring_what_their_offsets_are_divided_by(tmp_path):
+    """Into a network that was made for other windows, as the paper's sizes are."""
+    names = official_names(**VARIANTS["e_radio_xxxtiny"])
+    state = with_tables(filled(names), names, 7, 16)
+    torch.save(state, tmp_path / "official.pth")
+    data = named("e_radio_xxxtiny").model_dump()
+    for stage in data["stages"][2:]:
+        stage |= {"window": 7, "bias_window": None}
+    overlay = {"file": str(tmp_path / "official.pth"), "num_classes": 0}
+    options = {"architecture": data, "num_classes": 0, "pretrained_cfg_overlay": overlay}
+    loaded = model(CUSTOM, pretrained=True, **options)
+    backbone, pictures = load_official(state), torch.rand(1, 3, 224, 224)
+    given, wanted = loaded(backbone.normalise(pictures)), backbone(pictures).summary
+    assert (given - wanted).abs().max() < 1e-4 * wanted.std()
+    assert {stage.bias_window for stage in loaded.backbone.architecture.stages[2:]} == {16}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("stem", [{"width": 8}, {"kind": "unshuffle"}])
+def test_weights_for_colour_take_grey_pictures(tmp_path, stem):
+    data = {**named("e_radio_mini").model_dump(), "stem": stem}
+    colour = model(CUSTOM, architecture=data, num_classes=0)
+    torch.save(colour.state_dict(), tmp_path / "colour.pth")
+    overlay = {"file": str(tmp_path / "colour.pth"), "num_classes": 0}
+    options = {"architecture": data, "num_classes": 0, "pretrained": True, "pretrained_cfg_overlay": overlay}
+    pictures = torch.rand(1, 1, 64, 64)
+    wanted = colour(pictures.expand(1, 3, 64, 64))
+    torch.testing.assert_close(model(CUSTOM, in_chans=1, **options)(pictures), wanted, rtol=1e-4, atol=1e-5)
+    assert model(CUSTOM, in_chans=4, **options)(torch.rand(1, 4, 64, 64)).shape == wanted.shape

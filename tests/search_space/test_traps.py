@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from eradio.search_space import Architecture, Backbone, ERadio, build, deploy, named, with_window
+from eradio.search_space import Architecture, Backbone, ERadio, build, deploy, named
 
 STAGES = [
     {"kind": "c2f", "width": 8, "depth": 2},
@@ -26,6 +26,10 @@ def spread(module, seed=0):
     for name, value in module.state_dict().items():
         if name.endswith("running_var"):
             value.copy_(0.5 + torch.rand(value.shape, generator=random))
+        elif ".position." in name:
+            value.add_(torch.randn(value.shape, generator=random))
+        elif value.ndim == 2:
+            value.mul_(8)  # linear layers start small
         elif value.ndim > 1:
             value.mul_(1 + 0.3 * torch.randn(value.shape, generator=random))
         elif value.is_floating_point():
@@ -55,13 +59,24 @@ def test_2_a_state_dict_saved_after_a_change_of_window_loads_into_a_fresh_networ
 
 
 @torch.no_grad()
-def test_3_changing_the_window_is_the_same_as_building_with_it():
-    changed = spread(build(hybrid()))
-    changed.set_input_size((96, 96), window=3)
-    built = build(with_window(hybrid(), 3), seed=1).eval()
-    built.load_state_dict(changed.state_dict())
+@pytest.mark.parametrize("bias_window", [None, 16])
+def test_3_changing_the_window_is_the_same_as_building_with_it(bias_window):
+    changed = spread(build(hybrid(bias_window=bias_window)))
     pictures = torch.rand(1, 3, 96, 96)
+    before = changed(pictures).spatial
+    changed.set_input_size((96, 96), window=3)
+    built = build(hybrid(bias_window=bias_window, window=3), seed=1).eval()
+    built.load_state_dict(changed.state_dict())
     assert torch.equal(built(pictures).spatial, changed(pictures).spatial)
+    assert (before - changed(pictures).spatial).abs().max() > 1e-2 * before.std()
+
+
+@torch.no_grad()
+def test_3_what_offsets_are_divided_by_matters():
+    """So that the test above, and those of folding, would notice another position bias."""
+    one, other = (spread(build(hybrid(bias_window=window))) for window in (4, 16))
+    pictures = torch.rand(1, 3, 64, 64)
+    assert (one(pictures).spatial - other(pictures).spatial).abs().max() > 1e-2 * one(pictures).spatial.std()
 
 
 @torch.no_grad()

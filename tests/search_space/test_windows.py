@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eradio.errors import EradioError
-from eradio.search_space import build, fit_windows, named, windows_at, with_window
+from eradio.search_space import build, choose_windows, fit_windows, named, windows_at, with_window
 
 B = named("e_radio_b")
 
@@ -70,6 +70,29 @@ def test_the_user_s_window_goes_before_the_rule():
     module = build(named("e_radio_mini"))
     assert [one.window for one in module.set_input_size((64, 64), window=3)] == [(3, 3), (3, 3)]
     assert [one.waste for one in windows_at(with_window(named("e_radio_mini"), 3), (64, 64))] == [1.25, 1.25]
+
+
+def test_a_stage_that_pads_wastes_in_each_block_what_it_pads():
+    """At 320 pixels the first generation's local blocks pad 20 to 21, the sub-sampled ones to 28; the last 10 to 14."""
+    third, fourth = windows_at(named("e_radio_v1_b"), (320, 320))
+    sub_sampled, local = 28**2 / 4, 21**2
+    assert third.waste == pytest.approx((sub_sampled + local) / (20**2 * (1 / 4 + 1)) - 1)
+    assert fourth.waste == pytest.approx(14**2 / 10**2 - 1)
+
+
+def test_a_user_asks_for_windows_in_words():
+    assert choose_windows(B, (544, 544), "own") == B
+    assert choose_windows(B, (544, 544), "fit") == fit_windows(B, (544, 544))
+    assert choose_windows(B, (544, 544), "9") == with_window(B, 9)
+    with pytest.raises(EradioError, match="--window must be 'own', 'fit' or a number"):
+        choose_windows(B, (544, 544), "big")
+
+
+def test_a_pruned_network_still_switches_resolution():
+    module = build(named("e_radio_mini")).eval()
+    module.prune(3)
+    assert [one.window for one in module.set_input_size((96, 96))] == [(3, 3)]
+    assert module(torch.rand(1, 3, 96, 96)).spatial.shape == (1, 96, 6, 6)
 
 
 def test_a_window_below_one_is_a_sentence():
