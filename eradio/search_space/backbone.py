@@ -94,8 +94,10 @@ class Backbone(nn.Module):
                 level.blocks.set_window(getattr(stage, "window", None))
         return windows_at(chosen, side)
 
-    def maps(self, pictures: Tensor) -> list[Tensor]:
-        """The map of every stage, of padded pictures: [B, width, ceil(H / total stride) * ..., ...].
+    def maps(self, pictures: Tensor, stages: int | None = None) -> list[Tensor]:
+        """The maps [B, width, H'/stride, W'/stride] of the first `stages` stages, or of all.
+
+        H' and W' are the sides of the padded pictures, multiples of the total stride.
 
         Raises:
             NetworkError: the input is no batch of pictures.
@@ -103,7 +105,7 @@ class Backbone(nn.Module):
         check_pictures(pictures, self.channels)
         x = self.stem(pad_to_multiple(self.normalise(pictures), (self.total_stride, self.total_stride)))
         maps = []
-        for level in self.levels:
+        for level in self.levels[:stages]:
             kept, x = checkpoint(level, x, use_reentrant=False) if self.checkpointing else level(x)
             maps.append(kept)
         return maps

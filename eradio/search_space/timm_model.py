@@ -105,14 +105,14 @@ class ERadio(nn.Module):
             x: normalised pictures [B, in_chans, H, W].
             indices: of the stages; the last n for a number, all for None.
             norm: ignored, for the stages have no norm of their own.
-            stop_early: ignored: `prune_intermediate_layers` removes what is not needed.
+            stop_early: compute no stage beyond the last one asked for; with `intermediates_only`.
             output_fmt: only "NCHW".
             intermediates_only: leave the final features out.
         """
         if output_fmt != "NCHW":
             raise ValueError(f"maps come as NCHW, not {output_fmt}")
-        take, _ = feature_take_indices(len(self.backbone.levels), indices)
-        maps, side = self.backbone.maps(x), side_of(x)
+        take, last = feature_take_indices(len(self.backbone.levels), indices)
+        maps, side = self.backbone.maps(x, last + 1 if stop_early and intermediates_only else None), side_of(x)
         intermediates = [crop_to(maps[index], side, self.feature_info[index]["reduction"]) for index in take]
         return intermediates if intermediates_only else (self.backbone.spatial(maps, side), intermediates)
 

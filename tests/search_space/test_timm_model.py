@@ -111,6 +111,13 @@ def test_intermediates_are_the_same_whichever_way_they_are_asked_for():
     with pytest.raises(AssertionError, match="out of range"):
         network.forward_intermediates(pictures, indices=[4])
 
+    deeper = []
+    hook = network.backbone.levels[2].register_forward_hook(lambda *arguments: deeper.append(1))
+    early = network.forward_intermediates(pictures, indices=[1], stop_early=True, intermediates_only=True)
+    assert torch.equal(early[0], maps[1])
+    assert not deeper
+    hook.remove()
+
     before = sum(parameter.numel() for parameter in network.parameters())
     assert network.prune_intermediate_layers([0, 1]) == [0, 1]
     assert sum(parameter.numel() for parameter in network.parameters()) < before / 10
