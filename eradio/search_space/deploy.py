@@ -11,7 +11,7 @@ from eradio.errors import EradioError
 from eradio.features import Features
 from eradio.search_space.attention import Attention
 from eradio.search_space.backbone import Backbone
-from eradio.search_space.maps import Side, side_of
+from eradio.search_space.maps import FixedResize, Side, side_of
 from eradio.search_space.position import FixedBias, PositionBias
 from eradio.search_space.transformer import AttentionBlock, LocalConv, TransformerStage
 from eradio.search_space.windows import map_side
@@ -60,8 +60,9 @@ def deploy(backbone: Backbone, side: Side) -> Deployed:
     """A copy for pictures of `side` (height, width) pixels that computes the same with fewer operations.
 
     Batch norms are folded into the convolutions beside them, the identity of a local convolution into its kernel,
-    and position biases are computed. The backbone is left as it was, windows included, so it does not matter what is
-    loaded or resized first: deploying is always the last step, and can be repeated.
+    position biases are computed, and positions of resized maps are picked by number. The backbone is left as it was,
+    windows included, so it does not matter what is loaded or resized first: deploying is always the last step, and
+    can be repeated.
 
     Args:
         backbone: in its training form, on any device; its mode does not matter.
@@ -74,7 +75,12 @@ def deploy(backbone: Backbone, side: Side) -> Deployed:
             fold_norms(part)
     for index, level in enumerate(body.levels):
         if isinstance(level.blocks, TransformerStage):
-            whole = level.blocks.fitting(map_side(body.architecture, index, side))
+            here = map_side(body.architecture, index, side)
+            whole = level.blocks.fitting(here)
+            if whole != here:
+                device = next(body.parameters()).device
+                level.blocks.grow = FixedResize(here, whole, device)
+                level.blocks.shrink = FixedResize(whole, here, device)
             for block in level.blocks.attention_blocks():
                 _simplify(block, whole)
     return Deployed(body, side)

@@ -1,6 +1,7 @@
 """Sides of a map, making them fit (rounding, padding, resizing), and cutting windows."""
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 Side = tuple[int, int]
@@ -28,9 +29,47 @@ def crop(x: Tensor, side: Side) -> Tensor:
     return x if side_of(x) == side else x[:, :, : side[0], : side[1]]
 
 
-def resize(x: Tensor, side: Side) -> Tensor:
-    """[B, C, H, W] to [B, C, *side], nearest; the tensor itself where it has that side already."""
-    return x if side_of(x) == side else F.interpolate(x, size=side, mode="nearest")
+class Resize(nn.Module):
+    """Nearest resizing to any side."""
+
+    def forward(self, x: Tensor, side: Side) -> Tensor:
+        """[B, C, H, W] to [B, C, *side]; the tensor itself where it has that side already."""
+        return x if side_of(x) == side else F.interpolate(x, size=side, mode="nearest")
+
+
+class FixedResize(nn.Module):
+    """Nearest resizing between two sides, by the positions that torch takes.
+
+    Runtimes round the positions of nearest resizing each in their own way; picking them by number leaves no choice.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, before: Side, after: Side, device: torch.device) -> None:
+        super().__init__()
+        for name, source, length in zip(("rows", "columns"), before, after, strict=True):
+            places = F.interpolate(torch.arange(float(source))[None, None], size=length, mode="nearest")[0, 0]
+            self.register_buffer(name, places.long().to(device))
+
+    def forward(self, x: Tensor, side: Side) -> Tensor:
+        """[B, C, *before] to [B, C, *after]."""
+        return x.index_select(2, self.rows).index_select(3, self.columns)
+
+
+class Pool(nn.Module):
+    """Mean of squares of `ratio` positions a side: average pooling, which some runtimes refuse behind wide padding."""
+
+    def __init__(self, ratio: int) -> None:
+        super().__init__()
+        self.ratio = ratio
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to [B, C, H / ratio, W / ratio]; the sides must be multiples."""
+        height, width = side_of(x)
+        ratio, channels = self.ratio, int(x.shape[1])
+        squares = x.reshape(-1, channels, height // ratio, ratio, width // ratio, ratio)
+        return squares.mean(dim=(3, 5))
 
 
 def to_windows(x: Tensor, window: Side) -> Tensor:

@@ -10,11 +10,12 @@ from eradio.search_space.architecture import AttentionStage, Window, is_windowed
 from eradio.search_space.attention import Attention, LinearAttention
 from eradio.search_space.blocks import conv_norm
 from eradio.search_space.maps import (
+    Pool,
+    Resize,
     Side,
     crop,
     from_windows,
     pad_to_multiple,
-    resize,
     round_up,
     side_of,
     to_windows,
@@ -41,7 +42,7 @@ def entrance(stage: AttentionStage, entry: str) -> nn.Module:
     if ratio > 1:
         if stage.enter == "conv":
             return nn.Conv2d(width, width, ratio, ratio)
-        return nn.Sequential(nn.AvgPool2d(ratio), conv_norm(width, width, 1))
+        return nn.Sequential(Pool(ratio), conv_norm(width, width, 1))
     if entry != "local" or stage.local_conv == "none":
         return nn.Identity()
     return LocalConv(width, width if stage.local_conv == "depthwise" else 1)
@@ -100,6 +101,8 @@ class TransformerStage(nn.Module):
         self.resizes = stage.fit == "resize"
         self.multiple = lcm(*map(subsampling, stage.pattern))
         self.blocks = nn.Sequential(*(AttentionBlock(stage, entry) for entry in stage.pattern * stage.depth))
+        self.grow: nn.Module = Resize()
+        self.shrink: nn.Module = Resize()
         self.set_window(stage.window)
 
     def set_window(self, window: Window | None) -> None:
@@ -126,8 +129,8 @@ class TransformerStage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, width, H, W] to the same shape."""
         side = side_of(x)
-        y: Tensor = self.blocks(resize(x, self.fitting(side)))
-        return resize(y, side)
+        y: Tensor = self.shrink(self.blocks(self.grow(x, self.fitting(side))), side)
+        return y
 
 
 def fitting_side(side: Sequence[int], window: Side | None, multiple: int) -> Side:

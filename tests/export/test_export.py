@@ -153,6 +153,26 @@ def test_official_weights_keep_what_offsets_are_divided_by_at_other_windows(tmp_
     close(features(file, pictures(1, 224)), load_official(state, window=7)(pictures(1, 224)).spatial)
 
 
+@torch.no_grad()
+def test_maps_that_fit_no_window_leave_exactly_too(tmp_path: Path) -> None:
+    """Runtimes round the positions of nearest resizing each in their own way, and refuse pooling behind wide padding."""
+    seven = {"kind": "attention", "depth": 1, "heads": 2, "window": 7, "enter": "pool"}
+    network = {
+        "stem": {"width": 8},
+        "stages": [
+            {**seven, "width": 8, "pattern": ["local"], "fit": "resize"},
+            {**seven, "width": 16, "pattern": ["global-sub2", "local"], "fit": "resize"},
+            {**seven, "width": 24, "pattern": ["global-sub2"], "fit": "pad"},
+        ],
+    }
+    trained = find_trained(str(trial(tmp_path / "0003", network)))
+    spread(trained.module)
+    (file,), _ = export(trained, "onnx", tmp_path, 64)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    _, spatial = session.run(None, {"pictures": pictures(3).numpy()})
+    close(spatial, trained.module(pictures(3)).spatial)
+
+
 def test_torch_hub_finds_the_named_networks() -> None:
     root = Path(__file__).parents[2]
     model = torch.hub.load(str(root), "e_radio_mini", source="local", num_classes=3)
