@@ -155,7 +155,7 @@ def test_official_weights_keep_what_offsets_are_divided_by_at_other_windows(tmp_
 
 @torch.no_grad()
 def test_maps_that_fit_no_window_leave_exactly_too(tmp_path: Path) -> None:
-    """Runtimes round the positions of nearest resizing each in their own way, and refuse pooling behind wide padding."""
+    """Runtimes round positions of nearest resizing each in their own way, and refuse pooling behind wide padding."""
     seven = {"kind": "attention", "depth": 1, "heads": 2, "window": 7, "enter": "pool"}
     network = {
         "stem": {"width": 8},
