@@ -48,19 +48,23 @@ def export(trained: Trained, to: str, out: Path, resolution: int, window: str | 
     if to not in FORMATS:
         raise EradioError(f"There is no export format '{to}'. Choose one of {', '.join(FORMATS)}.")
     side, words = (resolution, resolution), ""
-    network, module = trained.network, copy.deepcopy(trained.module).eval().requires_grad_(False)
-    if isinstance(network, Architecture) and isinstance(module, Backbone):
+    network = trained.network
+    if isinstance(network, Architecture):
         network = choose_windows(network, side, window or trained.window)
-        module = Backbone(network).eval().requires_grad_(False)
+        module: nn.Module = Backbone(network)
         module.load_state_dict(trained.module.state_dict())
         words = windows_in_words(windows_at(network, side))
     elif window is not None:
         raise EradioError(f"--window is for architectures of ours; {trained.name} is timm's, with options of its own.")
+    else:
+        module = copy.deepcopy(trained.module)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EradioError(f"Cannot write {out}: {error.strerror}. Choose another folder with --out.") from None
-    return FORMATS[to](replace(trained, network=network, module=module), out, resolution), words
+    return FORMATS[to](
+        replace(trained, network=network, module=module.eval().requires_grad_(False)), out, resolution
+    ), words
 
 
 def _onnx(trained: Trained, out: Path, resolution: int) -> list[Path]:

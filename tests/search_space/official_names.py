@@ -81,29 +81,14 @@ def official_names(d, depths, stem, window, *, neck, pool=False, depthwise=False
     return names | _norm("norm", 8 * d) | {"head.weight": [1000, 8 * d], "head.bias": [1000]}
 
 
+_TINY = {"d": 32, "depths": (1, 3, 4, 5), "stem": 32, "window": 16, "neck": (2, 256)}
+_POOLED = {**_TINY, "pool": True, "depthwise": True, "hidden": 64}
+
 VARIANTS = {
     "e_radio_l": {"d": 192, "depths": (3, 3, 5, 5), "stem": 64, "window": 16, "neck": (2, 1536)},
-    "e_radio_xxxtiny": {"d": 32, "depths": (1, 3, 4, 5), "stem": 32, "window": 16, "neck": (2, 256)},
-    "e_radio_xxxtiny_8x_ws12": {
-        "d": 32,
-        "depths": (1, 3, 4, 5),
-        "stem": 32,
-        "window": 12,
-        "neck": (2, 256),
-        "pool": True,
-        "depthwise": True,
-        "hidden": 64,
-    },
-    "e_radio_xxxtiny_8x_ws16": {
-        "d": 32,
-        "depths": (1, 3, 4, 5),
-        "stem": 32,
-        "window": 16,
-        "neck": (1, 256),
-        "pool": True,
-        "depthwise": True,
-        "hidden": 64,
-    },
+    "e_radio_xxxtiny": _TINY,
+    "e_radio_xxxtiny_8x_ws12": {**_POOLED, "window": 12},
+    "e_radio_xxxtiny_8x_ws16": {**_POOLED, "neck": (1, 256)},
 }
 """The four networks that the newest official code registers."""
 
