@@ -21,7 +21,7 @@ from eradio.export import Trained, export
 from eradio.interval import Interval
 from eradio.profile import Target, complexity
 from eradio.profile.engines import engine_names, load_engine
-from eradio.profile.engines.base import Prepared
+from eradio.profile.engines.base import Job, Prepared
 from eradio.profile.measuring import fixed_pictures, stopwatch
 from eradio.profile.target import Protocol
 from eradio.profile.throughput import compare
@@ -55,14 +55,14 @@ def main(seconds: float) -> None:
         assert isinstance(module, Backbone)
         pictures = fixed_pictures(target)
         folded = deploy(module, (SIDE, SIDE))
-        baseline = load_engine("eager").prepare(module, pictures, 1)
+        baseline = load_engine("eager").prepare(module, Job(pictures))
         ways: list[tuple[str, Callable[[], object], Prepared | None]] = []
         for engine in engine_names():
-            prepared = load_engine(engine).prepare(folded, pictures, 1)
+            prepared = load_engine(engine).prepare(folded, Job(pictures))
             ways.append((f"deploy form, {engine}", prepared.run, prepared))
         with TemporaryDirectory() as folder:
             ways.append(("deploy form, ONNX Runtime", onnx_runtime(architecture, module, pictures, Path(folder)), None))
-            prepared = load_engine("openvino").prepare(module, pictures, 1)
+            prepared = load_engine("openvino").prepare(module, Job(pictures))
             ways.append(("training form, openvino", prepared.run, prepared))
             for way, call, _ in ways:
                 reading = compare(call, baseline.run, protocol, clock=time.perf_counter, stopwatch=stopwatch(target))

@@ -20,7 +20,7 @@ from eradio.profile import Target
 from eradio.profile.canary import Canary
 from eradio.profile.engines import load_engine
 from eradio.profile.engines.base import Prepared
-from eradio.profile.measuring import fixed_pictures, stopwatch
+from eradio.profile.measuring import job_of, stopwatch
 from eradio.profile.randomise import randomise_constants
 from eradio.profile.throughput import Reading, compare
 from eradio.search_space import build, named
@@ -59,13 +59,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     target = Target(engine=options.engine)
-    engine, pictures = load_engine(target.engine), fixed_pictures(target)
-    canary = engine.prepare(Canary(), pictures, target.threads)
+    engine, job = load_engine(target.engine), job_of(target)
+    canary = engine.prepare(Canary(), job)
     prepared: dict[str, Prepared] = {}
     for name in NETWORKS:
         module = build(named(name)).eval()
         randomise_constants(module)
-        prepared[name] = engine.prepare(module, pictures, target.threads)
+        prepared[name] = engine.prepare(module, job)
     means: dict[str, list[tuple[float, float]]] = {name: [] for name in NETWORKS}
     ours: dict[str, list[Reading]] = {name: [] for name in NETWORKS}
     for _ in range(options.repeats):

@@ -18,7 +18,7 @@ from eradio.profile.agreement import agreement
 from eradio.profile.canary import VERSION, Canary, reference_for
 from eradio.profile.complexity import complexity
 from eradio.profile.engines import load_engine
-from eradio.profile.engines.base import Prepared
+from eradio.profile.engines.base import Job, Prepared
 from eradio.profile.engines.eager import Eager
 from eradio.profile.randomise import randomise_constants
 from eradio.profile.record import CallTimes, Measurement, Reference, environment_digest, identity
@@ -63,13 +63,10 @@ def measure_module(
     pictures = fixed_pictures(target)
     _try(module, pictures)
     paper = complexity(module, target.resolution)
-    engine = load_engine(target.engine)
+    engine, job = load_engine(target.engine), job_of(target)
     module = _deployed(module, target.resolution)
-    with (
-        engine.prepare(module, pictures, target.threads) as candidate,
-        engine.prepare(Canary(), pictures, target.threads) as canary,
-    ):
-        with Eager().prepare(module, pictures, target.threads) as eager:
+    with engine.prepare(module, job) as candidate, engine.prepare(Canary(), job) as canary:
+        with Eager().prepare(module, Job(pictures, target.threads)) as eager:
             close = agreement(candidate.outputs(), eager.outputs(), target.engine)
         with lock.measuring() if lock else nullcontext():
             reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
@@ -133,7 +130,7 @@ def calibrate(target: Target, *, canary_folder: Path, lock: DeviceLock | None) -
         EradioError: the engine is missing.
     """
     with (
-        load_engine(target.engine).prepare(Canary(), fixed_pictures(target), target.threads) as canary,
+        load_engine(target.engine).prepare(Canary(), job_of(target)) as canary,
         lock.measuring() if lock else nullcontext(),
     ):
         return reference_for(target, canary_folder, lambda: _calibrate(canary, target))
@@ -145,7 +142,7 @@ def stopwatch(target: Target) -> Clock:
     Other processes on the same cores stretch elapsed time by the turns they take, which no network is to blame
     for; where nothing else runs, the two are equal. With several threads processor time is no latency.
     """
-    return time.process_time if target.threads == 1 else time.perf_counter
+    return time.process_time if target.threads == 1 and target.device == "cpu" else time.perf_counter
 
 
 def _calibrate(canary: Prepared, target: Target) -> Reference:
@@ -163,6 +160,11 @@ def _calibrate(canary: Prepared, target: Target) -> Reference:
         if rate.half_width() <= target.protocol.half_width:
             break
     return Reference(canary=VERSION, images_per_second=rate.value, half_width=rate.half_width())
+
+
+def job_of(target: Target) -> Job:
+    """What a target asks of an engine."""
+    return Job(fixed_pictures(target), target.threads, target.precision, target.device)
 
 
 def fixed_pictures(target: Target) -> Tensor:

@@ -1,11 +1,12 @@
 """What a network is measured on, and how patiently."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
 from eradio.description import Description
-from eradio.profile.engines import engine_names
+from eradio.profile.engines import LISTINGS, engine_names
+from eradio.profile.engines.base import Device, Precision
 
 
 class Protocol(Description):
@@ -37,10 +38,11 @@ class Protocol(Description):
 
 
 class Target(Description):
-    """Engine, precision, batch and resolution of a measurement, and its protocol."""
+    """Engine, device, precision, batch and resolution of a measurement, and its protocol."""
 
     engine: str = "openvino"
-    precision: Literal["fp32"] = "fp32"
+    device: Device = "cpu"
+    precision: Precision = "fp32"
     batch: int = Field(default=8, ge=1, le=4096)
     resolution: int = Field(default=64, ge=16, le=2048)
     threads: int = Field(default=1, ge=1, le=256)
@@ -52,3 +54,13 @@ class Target(Description):
         if name not in engine_names():
             raise ValueError(f"no such engine; known engines are {', '.join(engine_names())}")
         return name
+
+    @model_validator(mode="after")
+    def _offered(self) -> Self:
+        offers = LISTINGS[self.engine].offers
+        if self.device not in offers:
+            raise ValueError(f"engine '{self.engine}' runs on {' or '.join(offers)}, not on {self.device}")
+        if self.precision not in offers[self.device]:
+            has = ", ".join(offers[self.device])
+            raise ValueError(f"engine '{self.engine}' has no {self.precision} on {self.device}; it has {has}")
+        return self

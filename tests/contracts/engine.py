@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from eradio.features import Features
 from eradio.profile.agreement import agreement
-from eradio.profile.engines.base import Engine, tensors_in
+from eradio.profile.engines.base import Engine, Job, tensors_in
 
 
 class Student(nn.Module):
@@ -66,13 +66,13 @@ class EngineContract:
     def test_computes_what_eager_computes(self, engine, pictures, network):
         with torch.inference_mode():
             wanted = tuple(tensor.numpy() for tensor in tensors_in(network(pictures)))
-        with engine.prepare(network, pictures, threads=1) as prepared:
+        with engine.prepare(network, Job(pictures, 1)) as prepared:
             outputs = prepared.outputs()
         assert all(output.dtype == np.float32 for output in outputs)
         agreement(outputs, wanted, engine.name)
 
     def test_outputs_are_the_callers_own_and_do_not_change_from_call_to_call(self, engine, pictures):
-        with engine.prepare(Student(), pictures, threads=1) as prepared:
+        with engine.prepare(Student(), Job(pictures, 1)) as prepared:
             first = prepared.outputs()
             kept = [output.copy() for output in first]
             for output in first:
@@ -84,9 +84,9 @@ class EngineContract:
             np.testing.assert_array_equal(before, after)
 
     def test_two_networks_at_once_do_not_disturb_each_other(self, engine, pictures):
-        with engine.prepare(Student(seed=1), pictures, threads=1) as one:
+        with engine.prepare(Student(seed=1), Job(pictures, 1)) as one:
             alone = one.outputs()
-            with engine.prepare(Student(seed=2), pictures, threads=1) as other:
+            with engine.prepare(Student(seed=2), Job(pictures, 1)) as other:
                 other.run()
                 together, others = one.outputs(), other.outputs()
             afterwards = one.outputs()
@@ -99,7 +99,7 @@ class EngineContract:
         network, given = Student(), pictures.clone()
         state = {name: value.clone() for name, value in network.state_dict().items()}
         strides = {name: value.stride() for name, value in network.state_dict().items()}
-        with engine.prepare(network, pictures, threads=1) as prepared:
+        with engine.prepare(network, Job(pictures, 1)) as prepared:
             prepared.outputs()
         assert torch.equal(given, pictures)
         assert not any(part.training for part in network.modules())
@@ -109,29 +109,29 @@ class EngineContract:
 
     def test_leaves_torchs_threads_as_they_were(self, engine, pictures):
         before = torch.get_num_threads()
-        with engine.prepare(Student(), pictures, threads=before + 1) as prepared:
+        with engine.prepare(Student(), Job(pictures, before + 1)) as prepared:
             prepared.run()
             prepared.outputs()
             assert torch.get_num_threads() == before
         assert torch.get_num_threads() == before
 
     def test_takes_pictures_in_any_memory_format(self, engine, pictures):
-        with engine.prepare(Student(), pictures, threads=1) as prepared:
+        with engine.prepare(Student(), Job(pictures, 1)) as prepared:
             plain = prepared.outputs()
         last = pictures.contiguous(memory_format=torch.channels_last)
-        with engine.prepare(Student(), last, threads=1) as prepared:
+        with engine.prepare(Student(), Job(last, 1)) as prepared:
             agreement(prepared.outputs(), plain, engine.name)
 
     def test_is_quiet_and_writes_nothing(self, engine, pictures, capfd, recwarn, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("HOME", str(tmp_path))
-        with engine.prepare(Student(), pictures, threads=1) as prepared:
+        with engine.prepare(Student(), Job(pictures, 1)) as prepared:
             prepared.run()
         assert capfd.readouterr() == ("", "")
         assert [str(warning.message) for warning in recwarn] == []
         assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == []
 
     def test_may_be_closed_twice(self, engine, pictures):
-        prepared = engine.prepare(Student(), pictures, threads=1)
+        prepared = engine.prepare(Student(), Job(pictures, 1))
         prepared.close()
         prepared.close()

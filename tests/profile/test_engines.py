@@ -7,6 +7,7 @@ from torch import nn
 
 from eradio.errors import EradioError
 from eradio.profile.engines import engine_names, load_engine
+from eradio.profile.engines.base import Job
 from tests.contracts.engine import EngineContract
 
 
@@ -45,7 +46,7 @@ def test_a_missing_library_is_a_sentence_with_the_line_that_installs_it(monkeypa
 
 def test_a_network_that_openvino_cannot_take_is_a_sentence():
     with pytest.raises(EradioError, match=r"OpenVINO cannot convert this network: .*engine 'eager'"):
-        load_engine("openvino").prepare(Unknown().eval(), torch.rand(1, 3, 16, 16), threads=1)
+        load_engine("openvino").prepare(Unknown().eval(), Job(torch.rand(1, 3, 16, 16)))
 
 
 def test_openvino_is_imported_without_its_telemetry():

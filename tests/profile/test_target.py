@@ -21,9 +21,11 @@ def test_looks_ascend_to_the_longest_time(shortest, factor, looks):
     [
         ({"engine": "tensorflow"}, "'engine': no such engine; known engines are eager, openvino"),
         ({"precision": "int3"}, "'precision': .*fp32.*int3"),
+        ({"engine": "openvino", "precision": "fp16"}, "engine 'openvino' has no fp16 on cpu; it has fp32, bf16"),
+        ({"engine": "openvino", "device": "cuda"}, "engine 'openvino' runs on cpu, not on cuda"),
         ({"batch": 0}, "'batch': .*greater than or equal to 1"),
         ({"protocol": {"min_seconds": 3}}, "'protocol': min_seconds 3 is above max_seconds 2.5; lower it"),
-        ({"treads": 2}, "'treads' is not a known key; known keys are engine, precision"),
+        ({"treads": 2}, "'treads' is not a known key; known keys are engine, device, precision"),
     ],
 )
 def test_mistakes_are_sentences(data, sentence):

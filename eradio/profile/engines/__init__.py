@@ -1,32 +1,36 @@
 """The engines by name. An engine's library is imported only when the engine is asked for."""
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from eradio.errors import EradioError
-from eradio.profile.engines.base import Engine
+from eradio.profile.engines.base import Device, Engine, Precision
 
 
-def _eager() -> Engine:
-    from eradio.profile.engines.eager import Eager
+class Listing(NamedTuple):
+    """What is known of an engine without importing it."""
 
-    return Eager()
+    place: str
+    """Module and class."""
+    install: str
+    """The line that installs its library."""
+    offers: Mapping[Device, tuple[Precision, ...]]
+    """Precisions by device."""
 
 
-def _openvino() -> Engine:
-    from eradio.profile.engines.openvino import OpenVino
-
-    return OpenVino()
-
-
-_ENGINES: dict[str, tuple[Callable[[], Engine], str]] = {
-    "eager": (_eager, "pip install torch"),
-    "openvino": (_openvino, "pip install openvino"),
+_HERE = "eradio.profile.engines"
+LISTINGS: Mapping[str, Listing] = {
+    "eager": Listing(
+        f"{_HERE}.eager:Eager", "pip install torch", {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")}
+    ),
+    "openvino": Listing(f"{_HERE}.openvino:OpenVino", "pip install openvino", {"cpu": ("fp32", "bf16")}),
 }
 
 
 def engine_names() -> tuple[str, ...]:
     """Every engine's name, in alphabetical order."""
-    return tuple(sorted(_ENGINES))
+    return tuple(sorted(LISTINGS))
 
 
 def load_engine(name: str) -> Engine:
@@ -35,12 +39,14 @@ def load_engine(name: str) -> Engine:
     Raises:
         EradioError: there is no such engine, or its library is not installed.
     """
-    if name not in _ENGINES:
+    if name not in LISTINGS:
         raise EradioError(f"There is no engine '{name}'. Choose one of {', '.join(engine_names())}.")
-    load, install = _ENGINES[name]
+    place, install, _ = LISTINGS[name]
+    module, cls = place.split(":")
     try:
-        return load()
+        engine: Engine = getattr(importlib.import_module(module), cls)()
     except ImportError as error:
         raise EradioError(
             f"Engine '{name}' needs a library that cannot be imported ({error}). Run: {install}"
         ) from None
+    return engine

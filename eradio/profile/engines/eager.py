@@ -1,4 +1,4 @@
-"""PyTorch without any compiler: float32, channels last, inference mode."""
+"""PyTorch without any compiler: channels last, inference mode."""
 
 import copy
 from collections.abc import Iterator
@@ -8,38 +8,58 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eradio.profile.engines.base import Flat, Outputs, Prepared
+from eradio.profile.engines.base import Flat, Job, Outputs, Prepared
+
+TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Eager:
-    """Runs the module as it stands."""
+    """Runs the module as it stands, its weights and pictures in the precision asked for."""
 
     name = "eager"
 
-    def prepare(self, module: nn.Module, pictures: Tensor, threads: int) -> Prepared:
+    def prepare(self, module: nn.Module, job: Job) -> Prepared:
         """See `Engine.prepare`."""
-        return _Prepared(copy.deepcopy(module).to(memory_format=torch.channels_last), pictures, threads)
+        return TorchPrepared(*brought(module, job), job.threads)
 
 
-class _Prepared(Prepared):
-    def __init__(self, module: nn.Module, pictures: Tensor, threads: int) -> None:
-        self._flat = Flat(module)
-        self._pictures = pictures.contiguous(memory_format=torch.channels_last)
+def brought(module: nn.Module, job: Job) -> tuple[nn.Module, Tensor]:
+    """A copy of the network, flat, and the pictures, on the device and in the type of the job."""
+    device, dtype = torch.device(job.device), TYPES[job.precision]
+    flat = Flat(copy.deepcopy(module)).to(device, dtype).to(memory_format=torch.channels_last)
+    return flat, job.pictures.to(device, dtype, memory_format=torch.channels_last)
+
+
+class TorchPrepared(Prepared):
+    """A module that PyTorch calls."""
+
+    def __init__(self, flat: nn.Module, pictures: Tensor, threads: int) -> None:
+        self._flat = flat
+        self._pictures = pictures
         self._threads = threads
 
-    def run(self) -> None:
-        self._call()
+    def run(self, calls: int = 1) -> None:
+        """See `Prepared.run`."""
+        self._call(calls)
+        if self._pictures.is_cuda:
+            torch.cuda.synchronize()
 
     def outputs(self) -> Outputs:
-        return tuple(tensor.numpy().astype(np.float32, copy=True) for tensor in self._call())
+        """See `Prepared.outputs`."""
+        return tuple(np.array(tensor.float().cpu().numpy()) for tensor in self._call(1))
 
     def close(self) -> None:
-        pass
+        """See `Prepared.close`."""
+        self._flat = nn.Identity()
+        if self._pictures.is_cuda:
+            torch.cuda.empty_cache()
 
-    def _call(self) -> tuple[Tensor, ...]:
+    def _call(self, calls: int) -> tuple[Tensor, ...]:
+        outputs: tuple[Tensor, ...] = ()
         with torch_threads(self._threads), torch.inference_mode():
-            outputs: tuple[Tensor, ...] = self._flat(self._pictures)
-            return outputs
+            for _ in range(calls):
+                outputs = self._flat(self._pictures)
+        return outputs
 
 
 @contextmanager

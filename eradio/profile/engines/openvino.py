@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: float32, one stream, as many threads as asked for."""
+"""OpenVINO on the CPU: one stream, as many threads as asked for."""
 
 import sys
 import warnings
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from eradio.errors import EradioError
-from eradio.profile.engines.base import Flat, Outputs, Prepared
+from eradio.profile.engines.base import Flat, Job, Outputs, Prepared
 
 
 @contextmanager
@@ -40,22 +40,25 @@ _REFUSALS = (
 )
 
 
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
 class OpenVino:
     """Converts the module by way of its trace, then compiles it for the CPU plug-in."""
 
     name = "openvino"
 
-    def prepare(self, module: nn.Module, pictures: Tensor, threads: int) -> Prepared:
+    def prepare(self, module: nn.Module, job: Job) -> Prepared:
         """See `Engine.prepare`."""
-        pictures = pictures.contiguous()
+        pictures = job.pictures.contiguous()
         try:
             model = _convert(module, pictures)
             compiled = openvino.Core().compile_model(
                 model,
                 "CPU",
                 {  # all three explicit: by itself the plug-in takes bfloat16, every core, and many streams
-                    "INFERENCE_PRECISION_HINT": "f32",
-                    "INFERENCE_NUM_THREADS": threads,
+                    "INFERENCE_PRECISION_HINT": _HINTS[job.precision],
+                    "INFERENCE_NUM_THREADS": job.threads,
                     "NUM_STREAMS": 1,
                 },
             )
@@ -85,8 +88,9 @@ class _Prepared(Prepared):
         self._request.set_input_tensor(0, openvino.Tensor(self._pictures, shared_memory=True))
         self._count = len(request.model_outputs)
 
-    def run(self) -> None:
-        self._request.infer(share_outputs=True)
+    def run(self, calls: int = 1) -> None:
+        for _ in range(calls):
+            self._request.infer(share_outputs=True)
 
     def outputs(self) -> Outputs:
         self.run()
