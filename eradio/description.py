@@ -75,7 +75,7 @@ def read_yaml(path: Path | str) -> Any:
 def _sentences(error: ValidationError, cls: type[BaseModel]) -> str:
     parts = []
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "the whole"
+        key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             known = ", ".join(cls.model_fields) if len(item["loc"]) == 1 else "those its section documents"
             parts.append(f"'{key}' is not a known key; known keys are {known}.")
@@ -84,5 +84,6 @@ def _sentences(error: ValidationError, cls: type[BaseModel]) -> str:
         else:
             text = item["msg"].removeprefix("Value error, ").rstrip(".")
             given = "" if isinstance(item["input"], dict | list) else f" (given: {item['input']!r})"
-            parts.append(f"'{key}': {text}{given}.")
+            where = f"'{key}': " if key else ""
+            parts.append(f"{where}{text}{given}.")
     return " ".join(parts)
