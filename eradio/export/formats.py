@@ -2,10 +2,7 @@
 
 import copy
 import importlib.util
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from eradio.errors import EradioError
 from eradio.export.trained import Trained, backbone_of, own_name
 from eradio.features import Features
 from eradio.files import write_atomically
+from eradio.quiet import quietly
 from eradio.search_space import Architecture, Backbone, choose_windows, deploy, describe, windows_at
 from eradio.search_space.timm_model import CUSTOM
 from eradio.search_space.windows import windows_in_words
@@ -74,7 +72,7 @@ def _onnx(trained: Trained, out: Path, resolution: int) -> list[Path]:
     module, pictures = _for_size(trained, resolution)
     program = _traced(module, pictures)
     path = out / f"{trained.name}.onnx"
-    with _quietly():
+    with quietly():
         model = torch.onnx.export(
             program,
             dynamo=True,
@@ -187,21 +185,8 @@ class _Plain(nn.Module):
 
 
 def _traced(module: nn.Module, pictures: torch.Tensor) -> torch.export.ExportedProgram:
-    with _quietly():
+    with quietly():
         return torch.export.export(module, (pictures,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """The exporters explain themselves at length."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 _CARD = """---

@@ -17,6 +17,12 @@ class TestEager(EngineContract):
         return load_engine("eager")
 
 
+class TestInductor(EngineContract):
+    @pytest.fixture
+    def engine(self):
+        return load_engine("inductor")
+
+
 class TestOpenVino(EngineContract):
     @pytest.fixture
     def engine(self):

@@ -24,6 +24,9 @@ LISTINGS: Mapping[str, Listing] = {
     "eager": Listing(
         f"{_HERE}.eager:Eager", "pip install torch", {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")}
     ),
+    "inductor": Listing(
+        f"{_HERE}.inductor:Inductor", "pip install torch", {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")}
+    ),
     "openvino": Listing(f"{_HERE}.openvino:OpenVino", "pip install openvino", {"cpu": ("fp32", "bf16")}),
 }
 

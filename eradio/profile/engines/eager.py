@@ -1,7 +1,7 @@
 """PyTorch without any compiler: channels last, inference mode."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -33,7 +33,7 @@ def brought(module: nn.Module, job: Job) -> tuple[nn.Module, Tensor]:
 class TorchPrepared(Prepared):
     """A module that PyTorch calls."""
 
-    def __init__(self, flat: nn.Module, pictures: Tensor, threads: int) -> None:
+    def __init__(self, flat: Callable[[Tensor], tuple[Tensor, ...]], pictures: Tensor, threads: int) -> None:
         self._flat = flat
         self._pictures = pictures
         self._threads = threads
@@ -50,7 +50,7 @@ class TorchPrepared(Prepared):
 
     def close(self) -> None:
         """See `Prepared.close`."""
-        self._flat = nn.Identity()
+        self._flat = tuple
         if self._pictures.is_cuda:
             torch.cuda.empty_cache()
 

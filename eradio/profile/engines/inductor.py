@@ -1,0 +1,45 @@
+"""PyTorch's own compiler, torch.compile: weights frozen into the program, one fixed shape."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from eradio.errors import EradioError
+from eradio.profile.engines.base import Device, Job, Prepared
+from eradio.profile.engines.eager import TorchPrepared, brought, torch_threads
+from eradio.quiet import quietly
+
+
+class Inductor:
+    """Compiles the whole network as one program, for as many threads as asked for."""
+
+    name = "inductor"
+
+    def prepare(self, module: nn.Module, job: Job) -> Prepared:
+        """See `Engine.prepare`."""
+        flat, pictures = brought(module, job)
+        prepared = TorchPrepared(torch.compile(flat, fullgraph=True, dynamic=False), pictures, job.threads)
+        with _settings(job.device), torch_threads(job.threads), quietly():
+            try:
+                prepared.run()
+            except RuntimeError as error:
+                reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+                raise EradioError(
+                    f"torch.compile cannot compile this network: {reason.strip()[:200]}. "
+                    "Measure it with the engine 'eager' instead."
+                ) from error
+        return prepared
+
+
+@contextmanager
+def _settings(device: Device) -> Iterator[None]:
+    """For the first call, which compiles; they are settings of the process, as options of one call miss the tracing.
+
+    Networks share the code of `Flat`, so to the compiler each further one looks like a change of the first.
+    """
+    many = torch._dynamo.config.patch(recompile_limit=10_000, accumulated_recompile_limit=10_000)
+    frozen = torch._inductor.config.patch({"freezing": True, "triton.cudagraphs": device == "cuda"})
+    with many, frozen:
+        yield
