@@ -67,7 +67,7 @@ def measure_module(
     module = _deployed(module, target.resolution)
     with engine.prepare(module, job) as candidate, engine.prepare(Canary(), job) as canary:
         with Eager().prepare(module, Job(pictures, target.threads)) as eager:
-            close = agreement(candidate.outputs(), eager.outputs(), target.engine)
+            close = agreement(candidate.outputs(), eager.outputs(), target.engine, target.precision)
         with lock.measuring() if lock else nullcontext():
             reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
             reading = compare(

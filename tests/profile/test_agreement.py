@@ -26,8 +26,15 @@ def test_rounding_passes_and_is_reported():
 
 @pytest.mark.parametrize("outputs", [changed(0, 0.9), changed(1, 1.02), changed(1, np.nan), changed(0, np.inf)])
 def test_one_wrong_element_in_any_output_is_refused(outputs):
-    with pytest.raises(EradioError, match=r"Engine 'x' disagrees with eager: .* not recorded"):
+    with pytest.raises(EradioError, match=r"Engine 'x' in fp32 disagrees with eager: .* not recorded"):
         agreement(outputs, REFERENCE, "x")
+
+
+def test_a_coarser_precision_may_be_further_off_but_not_wrong():
+    for precision, near, far in [("bf16", 1.05, 1.2), ("fp16", 1.03, 1.1), ("int8", 1.3, 2.0)]:
+        agreement(changed(1, near), REFERENCE, "x", precision)
+        with pytest.raises(EradioError, match=f"Engine 'x' in {precision} disagrees"):
+            agreement(changed(1, far), REFERENCE, "x", precision)
 
 
 @pytest.mark.parametrize("outputs", [(), REFERENCE[:1], (REFERENCE[0].T, REFERENCE[1])])
