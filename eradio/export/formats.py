@@ -16,14 +16,13 @@ from eradio.errors import EradioError
 from eradio.export.trained import Trained, backbone_of, own_name
 from eradio.features import Features
 from eradio.files import write_atomically
-from eradio.quiet import quietly
+from eradio.onnx_file import write_onnx
 from eradio.search_space import Architecture, Backbone, choose_windows, deploy, describe, windows_at
 from eradio.search_space.timm_model import CUSTOM
 from eradio.search_space.windows import windows_in_words
 from eradio.tensors import write_tensors
+from eradio.tracing import traced
 
-OPSET = 20
-_LARGEST_ONNX_FILE = 1_900_000_000
 _LARGEST_ERROR = 1e-4
 """Of ONNX Runtime against eager, over the deviation of the output."""
 
@@ -67,25 +66,9 @@ def export(trained: Trained, to: str, out: Path, resolution: int, window: str | 
 
 def _onnx(trained: Trained, out: Path, resolution: int) -> list[Path]:
     """ONNX of the deploy form, any batch: `pictures` [B, 3, R, R] in [0, 1] to `summary` and `spatial`."""
-    if importlib.util.find_spec("onnxscript") is None:
-        raise EradioError("The export to ONNX needs onnxscript. Run: pip install 'eradio[onnx]'")
     module, pictures = _for_size(trained, resolution)
-    program = _traced(module, pictures)
     path = out / f"{trained.name}.onnx"
-    with quietly():
-        model = torch.onnx.export(
-            program,
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["pictures"],
-            output_names=["summary", "spatial"],
-            verbose=False,
-        )
-        assert model is not None
-        if sum(value.nbytes for value in module.state_dict().values()) > _LARGEST_ONNX_FILE:
-            model.save(path, external_data=True)  # protobuf cannot hold more than two gigabytes in one file
-        else:
-            write_atomically(path, lambda file: model.save(file, external_data=False))
+    write_onnx(module, pictures, path, any_batch=True, outputs=Features._fields)
     _check_onnx(path, module, pictures)
     return sorted(out.glob(f"{trained.name}.onnx*"))
 
@@ -118,7 +101,7 @@ def _program(trained: Trained, out: Path, resolution: int) -> list[Path]:
     """
     module, pictures = _for_size(trained, resolution)
     path = out / f"{trained.name}.pt2"
-    program = _traced(module, pictures)
+    program = traced(module, pictures, any_batch=True)
 
     def save(file: Path) -> None:
         with file.open("wb") as handle:
@@ -182,11 +165,6 @@ class _Plain(nn.Module):
         """Pictures [B, 3, R, R] to summary and spatial features."""
         summary, spatial = self.module(pictures)
         return summary, spatial
-
-
-def _traced(module: nn.Module, pictures: torch.Tensor) -> torch.export.ExportedProgram:
-    with quietly():
-        return torch.export.export(module, (pictures,), dynamic_shapes=({0: torch.export.Dim("batch")},))
 
 
 _CARD = """---

@@ -9,7 +9,7 @@ from torch import nn
 from eradio.errors import EradioError
 from eradio.profile.engines.base import Device, Job, Prepared
 from eradio.profile.engines.eager import TorchPrepared, brought, torch_threads
-from eradio.quiet import quietly
+from eradio.tracing import quietly
 
 
 class Inductor:

@@ -1,0 +1,49 @@
+"""A network as an ONNX file."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from eradio.errors import EradioError
+from eradio.files import write_atomically
+from eradio.tracing import quietly, traced
+
+OPSET = 20
+_LARGEST_FILE = 1_900_000_000
+
+
+def write_onnx(
+    module: nn.Module, pictures: Tensor, path: Path, *, any_batch: bool, outputs: Sequence[str] | None = None
+) -> None:
+    """Write a network as ONNX, from `pictures` to its outputs; a large one gets a second file `NAME.onnx.data`.
+
+    Args:
+        module: in eval mode on the CPU; answers with a tensor or a plain tuple of tensors.
+        pictures: [B, 3, H, W]; their sides are what the file takes.
+        path: the file to write.
+        any_batch: whether the file takes any number of pictures, or exactly B.
+        outputs: names of the outputs; the exporter's own if None.
+
+    Raises:
+        EradioError: onnxscript is missing.
+    """
+    if importlib.util.find_spec("onnxscript") is None:
+        raise EradioError("The export to ONNX needs onnxscript. Run: pip install 'eradio[onnx]'")
+    program = traced(module, pictures, any_batch=any_batch)
+    with quietly():
+        model = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["pictures"],
+            output_names=outputs,
+            verbose=False,
+        )
+        assert model is not None
+        if sum(value.nbytes for value in module.state_dict().values()) > _LARGEST_FILE:
+            model.save(path, external_data=True)  # protobuf cannot hold more than two gigabytes in one file
+        else:
+            write_atomically(path, lambda file: model.save(file, external_data=False))
