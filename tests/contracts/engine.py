@@ -32,7 +32,7 @@ class Student(nn.Module):
 
     def forward(self, pictures: Tensor) -> Features:
         x = functional.silu(self.norm(self.stem(pictures)))
-        query, key, value = self.qkv(x).flatten(2).transpose(1, 2).chunk(3, dim=-1)
+        query, key, value = self.qkv(x).flatten(2).transpose(1, 2).unsqueeze(1).chunk(3, dim=-1)
         mixed = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(x.shape)
         spatial = x + mixed
         return Features(spatial.mean((2, 3)) if self.summary else None, spatial)

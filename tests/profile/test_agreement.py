@@ -31,7 +31,7 @@ def test_one_wrong_element_in_any_output_is_refused(outputs):
 
 
 def test_a_coarser_precision_may_be_further_off_but_not_wrong():
-    for precision, near, far in [("bf16", 1.05, 1.2), ("fp16", 1.03, 1.1), ("int8", 1.3, 2.0)]:
+    for precision, near, far in [("bf16", 1.05, 1.2), ("fp16", 1.03, 1.1), ("int8", 1.2, 2.0)]:
         agreement(changed(1, near), REFERENCE, "x", precision)
         with pytest.raises(EradioError, match=f"Engine 'x' in {precision} disagrees"):
             agreement(changed(1, far), REFERENCE, "x", precision)

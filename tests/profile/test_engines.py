@@ -1,14 +1,17 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from eradio.errors import EradioError
-from eradio.profile.engines import engine_names, load_engine
-from eradio.profile.engines.base import Job
-from tests.contracts.engine import EngineContract
+from eradio.onnx_file import write_onnx
+from eradio.profile.agreement import agreement
+from eradio.profile.engines import LISTINGS, engine_names, load_engine
+from eradio.profile.engines.base import Flat, Job
+from tests.contracts.engine import EngineContract, Student
 
 
 class TestEager(EngineContract):
@@ -29,6 +32,52 @@ class TestOpenVino(EngineContract):
         return load_engine("openvino")
 
 
+class TestOnnxRuntime(EngineContract):
+    @pytest.fixture
+    def engine(self):
+        return load_engine("onnxruntime")
+
+
+COARSER = [
+    (name, device, precision)
+    for name, listing in LISTINGS.items()
+    for device, offered in listing.offers.items()
+    for precision in offered
+    if device == "cpu" and precision != "fp32"
+]
+
+
+@pytest.mark.parametrize(("name", "device", "precision"), COARSER)
+def test_every_offered_precision_is_close_to_float32_and_not_equal_to_it(name, device, precision):
+    pictures = torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    calibration = torch.rand((5, 3, 32, 32), generator=torch.Generator().manual_seed(1))
+    with load_engine("eager").prepare(Student(), Job(pictures)) as eager:
+        wanted = eager.outputs()
+    job = Job(pictures, 1, precision, device, calibration if precision == "int8" else None)
+    with load_engine(name).prepare(Student(), job) as prepared:
+        outputs = prepared.outputs()
+    found = agreement(outputs, wanted, name, precision)
+    assert all(output.dtype == np.float32 for output in outputs)
+    assert found.max_error > 1e-4
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_onnx_file_is_measured_as_it_is(name, tmp_path):
+    pictures = torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    path = tmp_path / "student.onnx"
+    write_onnx(Flat(Student()), pictures, path, any_batch=True)
+    with load_engine("eager").prepare(Student(), Job(pictures)) as eager:
+        wanted = eager.outputs()
+    with load_engine(name).prepare_onnx(path, Job(pictures)) as prepared:
+        agreement(prepared.outputs(), wanted, name)
+
+
+def test_onnx_runtime_tells_how_large_the_file_is():
+    weights = sum(value.nbytes for value in Student().state_dict().values())
+    with load_engine("onnxruntime").prepare(Student(), Job(torch.rand(1, 3, 16, 16))) as prepared:
+        assert weights / 2 < prepared.facts.artifact_bytes < weights + 50_000
+
+
 class Unknown(nn.Module):
     def forward(self, pictures):
         return torch.linalg.eigvals(pictures).real
@@ -39,7 +88,9 @@ def test_every_engine_goes_by_its_name():
 
 
 def test_an_unknown_engine_is_named_with_the_known_ones():
-    with pytest.raises(EradioError, match=r"no engine 'openvinno'. Choose one of eager, openvino"):
+    with pytest.raises(
+        EradioError, match=r"no engine 'openvinno'. Choose one of eager, inductor, onnxruntime, openvino"
+    ):
         load_engine("openvinno")
 
 
@@ -50,9 +101,22 @@ def test_a_missing_library_is_a_sentence_with_the_line_that_installs_it(monkeypa
         load_engine("openvino")
 
 
-def test_a_network_that_openvino_cannot_take_is_a_sentence():
-    with pytest.raises(EradioError, match=r"OpenVINO cannot convert this network: .*engine 'eager'"):
-        load_engine("openvino").prepare(Unknown().eval(), Job(torch.rand(1, 3, 16, 16)))
+class Fickle(nn.Module):
+    def forward(self, pictures):
+        return pictures * 2 if bool((pictures > 0.5).all()) else pictures
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "sentence"),
+    [
+        ("openvino", Unknown(), "OpenVINO cannot convert this network"),
+        ("onnxruntime", Unknown(), "ONNX Runtime cannot run this network"),
+        ("inductor", Fickle(), "torch.compile cannot compile this network"),
+    ],
+)
+def test_a_network_that_an_engine_cannot_take_is_a_sentence(name, network, sentence):
+    with pytest.raises(EradioError, match=f"{sentence}: .*engine 'eager'"):
+        load_engine(name).prepare(network.eval(), Job(torch.rand(1, 3, 16, 16)))
 
 
 def test_openvino_is_imported_without_its_telemetry():

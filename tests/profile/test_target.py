@@ -19,9 +19,9 @@ def test_looks_ascend_to_the_longest_time(shortest, factor, looks):
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"engine": "tensorflow"}, "'engine': no such engine; known engines are eager, openvino"),
+        ({"engine": "tensorflow"}, "'engine': no such engine; known engines are eager, inductor"),
         ({"precision": "int3"}, "'precision': .*fp32.*int3"),
-        ({"engine": "openvino", "precision": "fp16"}, "engine 'openvino' has no fp16 on cpu; it has fp32, bf16"),
+        ({"engine": "openvino", "precision": "fp16"}, "engine 'openvino' has no fp16 on cpu; it has fp32, bf16, int8"),
         ({"engine": "openvino", "device": "cuda"}, "engine 'openvino' runs on cpu, not on cuda"),
         ({"batch": 0}, "'batch': .*greater than or equal to 1"),
         ({"protocol": {"min_seconds": 3}}, "'protocol': min_seconds 3 is above max_seconds 2.5; lower it"),

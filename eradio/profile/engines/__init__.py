@@ -27,7 +27,8 @@ LISTINGS: Mapping[str, Listing] = {
     "inductor": Listing(
         f"{_HERE}.inductor:Inductor", "pip install torch", {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")}
     ),
-    "openvino": Listing(f"{_HERE}.openvino:OpenVino", "pip install openvino", {"cpu": ("fp32", "bf16")}),
+    "onnxruntime": Listing(f"{_HERE}.onnxruntime:OnnxRuntime", "pip install 'eradio[onnx]'", {"cpu": ("fp32", "int8")}),
+    "openvino": Listing(f"{_HERE}.openvino:OpenVino", "pip install openvino", {"cpu": ("fp32", "bf16", "int8")}),
 }
 
 

@@ -1,9 +1,12 @@
 """OpenVINO on the CPU: one stream, as many threads as asked for."""
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 
 from eradio.errors import EradioError
 from eradio.profile.engines.base import Flat, Job, Outputs, Prepared
+from eradio.tracing import quietly
 
 
 @contextmanager
@@ -40,7 +44,7 @@ _REFUSALS = (
 )
 
 
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVino:
@@ -52,22 +56,51 @@ class OpenVino:
         """See `Engine.prepare`."""
         pictures = job.pictures.contiguous()
         try:
-            model = _convert(module, pictures)
-            compiled = openvino.Core().compile_model(
-                model,
-                "CPU",
-                {  # all three explicit: by itself the plug-in takes bfloat16, every core, and many streams
-                    "INFERENCE_PRECISION_HINT": _HINTS[job.precision],
-                    "INFERENCE_NUM_THREADS": job.threads,
-                    "NUM_STREAMS": 1,
-                },
-            )
+            return _compiled(_convert(module, pictures), job)
         except _REFUSALS as error:
-            reason = str(error).strip().splitlines()[-1].strip(" -.")
-            raise EradioError(
-                f"OpenVINO cannot convert this network: {reason}. Measure it with the engine 'eager' instead."
-            ) from error
-        return _Prepared(compiled.create_infer_request(), pictures)
+            raise _refusal(error) from error
+
+    def prepare_onnx(self, path: Path, job: Job) -> Prepared:
+        """Load a network that already is an ONNX file, with one input [B, 3, H, W].
+
+        Raises:
+            EradioError: OpenVINO refuses the file or the pictures.
+        """
+        try:
+            return _compiled(openvino.convert_model(path, input=[tuple(job.pictures.shape)]), job)
+        except _REFUSALS as error:
+            raise _refusal(error) from error
+
+
+def _compiled(model: Any, job: Job) -> Prepared:
+    if job.precision == "int8":
+        model = _quantised(model, job)
+    settings = {  # all three explicit: by itself the plug-in takes bfloat16, every core, and many streams
+        "INFERENCE_PRECISION_HINT": _HINTS[job.precision],
+        "INFERENCE_NUM_THREADS": job.threads,
+        "NUM_STREAMS": 1,
+    }
+    return _Prepared(openvino.Core().compile_model(model, "CPU", settings).create_infer_request(), job.pictures)
+
+
+def _quantised(model: Any, job: Job) -> Any:
+    """The same network with 8-bit integers where OpenVINO's own tool finds them accurate enough.
+
+    Raises:
+        EradioError: the tool is missing.
+    """
+    try:
+        with _without_telemetry():
+            import nncf
+    except ImportError as error:
+        raise EradioError(
+            f"OpenVINO's int8 needs nncf, which cannot be imported ({error}). Run: pip install 'eradio[int8]'"
+        ) from None
+    assert job.calibration is not None
+    batches = list(job.calibration.numpy()[:, None].repeat(len(job.pictures), 1))
+    nncf.set_log_level(logging.ERROR)
+    with quietly(), redirect_stdout(StringIO()):
+        return nncf.quantize(model, nncf.Dataset(batches), subset_size=len(batches))
 
 
 def _convert(module: nn.Module, pictures: Tensor) -> Any:
@@ -81,10 +114,15 @@ def _convert(module: nn.Module, pictures: Tensor) -> Any:
         return openvino.convert_model(torch.jit.freeze(traced), input=[tuple(pictures.shape)])
 
 
+def _refusal(error: Exception) -> EradioError:
+    reason = str(error).strip().splitlines()[-1].strip(" -.")
+    return EradioError(f"OpenVINO cannot convert this network: {reason}. Measure it with the engine 'eager' instead.")
+
+
 class _Prepared(Prepared):
     def __init__(self, request: Any, pictures: Tensor) -> None:
         self._request = request
-        self._pictures = pictures.numpy()  # the request reads this memory, so it must live as long
+        self._pictures = pictures.contiguous().numpy()  # the request reads this memory, so it must live as long
         self._request.set_input_tensor(0, openvino.Tensor(self._pictures, shared_memory=True))
         self._count = len(request.model_outputs)
 
