@@ -16,6 +16,7 @@ MAY = {
     "profile": {"search_space"},
     "evaluation": set(),
     "export": {"search_space"},
+    "subjects": {"search_space", "distill", "profile", "export"},
     "pretrain": {"distill", "evaluation", "scenes"},
     "study": {"scenes", "search_space", "distill", "profile", "evaluation", "pretrain"},
     "analysis": {"study", "profile"},

@@ -13,6 +13,8 @@ class Listing(NamedTuple):
 
     place: str
     """Module and class."""
+    library: str
+    """What it imports."""
     install: str
     """The line that installs its library."""
     offers: Mapping[Device, tuple[Precision, ...]]
@@ -22,13 +24,23 @@ class Listing(NamedTuple):
 _HERE = "eradio.profile.engines"
 LISTINGS: Mapping[str, Listing] = {
     "eager": Listing(
-        f"{_HERE}.eager:Eager", "pip install torch", {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")}
+        f"{_HERE}.eager:Eager",
+        "torch",
+        "pip install torch",
+        {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")},
     ),
     "inductor": Listing(
-        f"{_HERE}.inductor:Inductor", "pip install torch", {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")}
+        f"{_HERE}.inductor:Inductor",
+        "torch",
+        "pip install torch",
+        {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")},
     ),
-    "onnxruntime": Listing(f"{_HERE}.onnxruntime:OnnxRuntime", "pip install 'eradio[onnx]'", {"cpu": ("fp32", "int8")}),
-    "openvino": Listing(f"{_HERE}.openvino:OpenVino", "pip install openvino", {"cpu": ("fp32", "bf16", "int8")}),
+    "onnxruntime": Listing(
+        f"{_HERE}.onnxruntime:OnnxRuntime", "onnxruntime", "pip install 'eradio[onnx]'", {"cpu": ("fp32", "int8")}
+    ),
+    "openvino": Listing(
+        f"{_HERE}.openvino:OpenVino", "openvino", "pip install openvino", {"cpu": ("fp32", "bf16", "int8")}
+    ),
 }
 
 
@@ -45,12 +57,12 @@ def load_engine(name: str) -> Engine:
     """
     if name not in LISTINGS:
         raise EradioError(f"There is no engine '{name}'. Choose one of {', '.join(engine_names())}.")
-    place, install, _ = LISTINGS[name]
-    module, cls = place.split(":")
+    listing = LISTINGS[name]
+    module, cls = listing.place.split(":")
     try:
         engine: Engine = getattr(importlib.import_module(module), cls)()
     except ImportError as error:
         raise EradioError(
-            f"Engine '{name}' needs a library that cannot be imported ({error}). Run: {install}"
+            f"Engine '{name}' needs a library that cannot be imported ({error}). Run: {listing.install}"
         ) from None
     return engine
