@@ -39,7 +39,7 @@ def subject_of(name: str, network: Network, resolution: int, module: nn.Module |
         name=name,
         digest=network.digest(),
         source="random weights" if module is None else "its own weights",
-        module=build(network) if module is None else module,
+        module=build(network).eval() if module is None else module,
         windows=windows_at(network, (resolution, resolution)) if isinstance(network, Architecture) else (),
     )
 

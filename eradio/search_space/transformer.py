@@ -64,6 +64,7 @@ class AttentionBlock(nn.Module):
     def __init__(self, stage: AttentionStage, entry: str) -> None:
         super().__init__()
         width, hidden = stage.width, stage.width * stage.mlp_ratio
+        self.kind = f"{entry} attention"
         self.ratio = subsampling(entry)
         self.windowed = is_windowed(entry)
         self.window: Side | None = None

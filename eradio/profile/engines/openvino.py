@@ -67,7 +67,7 @@ class OpenVino:
             EradioError: OpenVINO refuses the file or the pictures.
         """
         try:
-            return _compiled(openvino.convert_model(path, input=[tuple(job.pictures.shape)]), job)
+            return _compiled(openvino.convert_model(path, input=[_input(job.pictures)]), job)
         except _REFUSALS as error:
             raise _refusal(error) from error
 
@@ -111,7 +111,12 @@ def _convert(module: nn.Module, pictures: Tensor) -> Any:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing is deprecated, and warns of every constant shape
         traced = torch.jit.trace(Flat(module), pictures, check_trace=False)  # type: ignore[no-untyped-call]
-        return openvino.convert_model(torch.jit.freeze(traced), input=[tuple(pictures.shape)])
+        return openvino.convert_model(torch.jit.freeze(traced), input=[_input(pictures)])
+
+
+def _input(pictures: Tensor) -> tuple[tuple[int, ...], Any]:
+    """Shape and type; without the type a network that begins with arithmetic is left without any."""
+    return tuple(pictures.shape), openvino.Type.f32
 
 
 def _refusal(error: Exception) -> EradioError:

@@ -1,0 +1,75 @@
+"""Energy, where the machine counts it: RAPL for processors, NVML for GPUs; silence elsewhere."""
+
+import contextlib
+import importlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eradio.profile.engines.base import Device
+
+_POWERCAP = Path("/sys/class/powercap")
+
+
+class EnergyMeter:
+    """Joules since it was made, of the whole package or GPU, whatever else ran on it."""
+
+    def __init__(self, device: Device, *, powercap: Path = _POWERCAP) -> None:
+        self._counters = _gpu_counter() if device == "cuda" else _rapl_counters(powercap)
+        self._before = [counter.joules() for counter in self._counters]
+
+    def joules(self) -> float | None:
+        """None where there is no counter, or this user may not read it."""
+        total = 0.0
+        for counter, before in zip(self._counters, self._before, strict=True):
+            now = counter.joules()
+            if now is None or before is None:
+                return None
+            total += (now - before) % counter.wraps
+        return total if self._counters else None
+
+
+class _Rapl:
+    """One package (Linux power capping framework, Documentation/power/powercap)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "energy_uj"
+        self.wraps = float("inf")
+        with contextlib.suppress(OSError, ValueError):
+            self.wraps = int((folder / "max_energy_range_uj").read_text()) / 1e6
+
+    def joules(self) -> float | None:
+        with contextlib.suppress(OSError, ValueError):
+            return int(self._file.read_text()) / 1e6
+        return None
+
+
+class _Nvml:
+    """The first visible GPU (nvmlDeviceGetTotalEnergyConsumption, in millijoules)."""
+
+    wraps = float("inf")
+
+    def __init__(self, nvml: Any, handle: Any) -> None:
+        self._nvml, self._handle = nvml, handle
+
+    def joules(self) -> float | None:
+        try:
+            return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1e3
+        except self._nvml.NVMLError:
+            return None
+
+
+def _rapl_counters(powercap: Path) -> list[_Rapl | _Nvml]:
+    """The packages; what they are made of ("intel-rapl:0:1") is in them."""
+    return [_Rapl(folder) for folder in sorted(powercap.glob("*rapl:*")) if folder.name.count(":") == 1]
+
+
+def _gpu_counter() -> list[_Rapl | _Nvml]:
+    try:
+        nvml: Any = importlib.import_module("pynvml")
+        nvml.nvmlInit()
+        uuid = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
+        return [_Nvml(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid))]
+    except Exception:  # no package, no driver, no such counter: NVML's errors share no base class with ours
+        return []

@@ -1,0 +1,90 @@
+"""How much memory a network takes: its weights, and what the process holds at most while it runs."""
+
+import contextlib
+import ctypes
+import gc
+import re
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from eradio.profile.engines.base import Device, Precision
+
+_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
+
+
+def weights_bytes(module: nn.Module, precision: Precision) -> int:
+    """Bytes of all parameters, each stored in a precision."""
+    return sum(parameter.numel() for parameter in module.parameters()) * _BYTES[precision]
+
+
+class MemoryWatch:
+    """Memory of this process from now on (on a GPU: of the whole device, as engines bring allocators of their own).
+
+    On the CPU it is the kernel's high-water mark of resident memory, which can be set back (man 5 proc, clear_refs).
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._before = self._settled()
+
+    def forget(self) -> None:
+        """Leave out what was held between then and now and is given back already: a conversion's, say."""
+        self._settled()
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def peak_bytes(self) -> int | None:
+        """The most held since `forget`, beyond what was held at first; None where the system keeps no count."""
+        if self._before is None:
+            return None
+        if self._device == "cuda":
+            return max(0, self._before - int(torch.cuda.mem_get_info()[0]))
+        highest = _kilobytes("VmHWM")
+        return None if highest is None else max(0, highest * 1024 - self._before)
+
+    def _settled(self) -> int | None:
+        """Free bytes of a GPU, or resident ones, once everything that is merely kept for later is given back."""
+        gc.collect()
+        if self._device == "cuda":
+            torch.cuda.empty_cache()
+            return int(torch.cuda.mem_get_info()[0])
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
+        resident = _kilobytes("VmRSS")
+        return None if resident is None else resident * 1024
+
+
+def free_bytes(device: Device) -> int | None:
+    """Memory that could still be taken: of the GPU, or of this host or its control group, whichever is less."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    known = []
+    with contextlib.suppress(OSError, AttributeError):
+        known.append(int(re.search(r"MemAvailable:\s*(\d+)", Path("/proc/meminfo").read_text()).group(1)) * 1024)  # type: ignore[union-attr]
+    with contextlib.suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        known.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return min(known, default=None)
+
+
+def largest_batch(peaks: dict[int, int], free: int) -> int | None:
+    """The batch at which a straight line through the peaks of the smallest and the largest batch meets what is free.
+
+    None where fewer than two batches were watched, or more pictures took no more memory.
+    """
+    if len(peaks) < 2:
+        return None
+    small, large = min(peaks), max(peaks)
+    each = (peaks[large] - peaks[small]) / (large - small)
+    if each <= 0:
+        return None
+    return max(0, int((free - (peaks[small] - each * small)) / each))
+
+
+def _kilobytes(field: str) -> int | None:
+    with contextlib.suppress(OSError):
+        found = re.search(rf"^{field}:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+        return int(found.group(1)) if found else None
+    return None
