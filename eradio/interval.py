@@ -1,5 +1,6 @@
 """A value with its 95 % interval, and the block bootstrap that gives it."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -30,6 +31,10 @@ class Interval(Description):
         low, high = sorted((self.low * factor, self.high * factor))
         return Interval(value=self.value * factor, low=low, high=high)
 
+    def exponential(self) -> "Interval":
+        """From logarithms back to what they are logarithms of."""
+        return Interval(value=math.exp(self.value), low=math.exp(self.low), high=math.exp(self.high))
+
 
 def bootstrap_interval(
     samples: NDArray[np.float64],
@@ -39,14 +44,28 @@ def bootstrap_interval(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """Percentile interval of a statistic by the circular block bootstrap (Politis and Romano, 1992).
+    """Percentile interval of a statistic by the circular block bootstrap; see `bootstrap_draws`."""
+    drawn = bootstrap_draws(samples, statistic, block=block, resamples=resamples, seed=seed)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Interval(value=float(statistic(samples[None])[0]), low=float(low), high=float(high))
+
+
+def bootstrap_draws(
+    samples: NDArray[np.float64],
+    statistic: Statistic,
+    *,
+    block: int = 1,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """A statistic of resamples drawn by the circular block bootstrap (Politis and Romano, 1992): [resamples].
 
     Args:
         samples: [n] or [n, ...] values in the order in which they were taken.
         statistic: maps [resamples, n, ...] to [resamples], reducing over the second axis.
         block: length of the blocks drawn together; above 1 where neighbours are correlated.
         resamples: number of bootstrap resamples.
-        seed: the interval is a pure function of the samples and this number.
+        seed: the draws are a pure function of the samples and this number.
 
     Raises:
         ValueError: there is no sample, or the block is longer than the samples.
@@ -57,9 +76,7 @@ def bootstrap_interval(
     random = np.random.default_rng(seed)
     starts = random.integers(0, count, size=(resamples, -(-count // block)))
     places = (starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :count] % count
-    drawn = statistic(samples[places])
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(value=float(statistic(samples[None])[0]), low=float(low), high=float(high))
+    return statistic(samples[places])
 
 
 def median(samples: NDArray[np.float64]) -> NDArray[np.float64]:
