@@ -1,6 +1,6 @@
 """Forward speed of two E-RADIOs: training form, deploy form and each installed engine, as ratios in one run.
 
-Named alternative: the training form in eager. Each way's calls alternate with the alternative's, and the ratio has a
+Named alternative: the training form in eager. Each way's blocks alternate with the alternative's, and the ratio has a
 block bootstrap's 95 % interval; one thread, float32, one picture of 224 pixels, windows of 7.
 
 Run: python benchmarks/forward_speed.py [seconds a way]
@@ -8,7 +8,6 @@ Run: python benchmarks/forward_speed.py [seconds a way]
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,22 +24,21 @@ from eradio.profile.engines.base import Job, Prepared
 from eradio.profile.measuring import fixed_pictures, stopwatch
 from eradio.profile.target import Protocol
 from eradio.profile.throughput import compare
+from eradio.profile.warming import Run
 from eradio.search_space import Architecture, Backbone, build, deploy, fit_windows, named
 
 NAMES = ("e_radio_xxxtiny", "e_radio_b")
 SIDE = 224
 
 
-def onnx_runtime(
-    architecture: Architecture, module: Backbone, pictures: torch.Tensor, folder: Path
-) -> Callable[[], object]:
-    """A call of the ONNX export in ONNX Runtime with one thread."""
+def onnx_runtime(architecture: Architecture, module: Backbone, pictures: torch.Tensor, folder: Path) -> Run:
+    """Calls of the ONNX export in ONNX Runtime with one thread."""
     (file,), _ = export(Trained("network", architecture, module, "random weights", "own"), "onnx", folder, SIDE)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     given = {"pictures": pictures.numpy()}
-    return lambda: session.run(None, given)
+    return lambda calls: [session.run(None, given) for _ in range(calls)]
 
 
 def main(seconds: float) -> None:
@@ -56,7 +54,7 @@ def main(seconds: float) -> None:
         pictures = fixed_pictures(target)
         folded = deploy(module, (SIDE, SIDE))
         baseline = load_engine("eager").prepare(module, Job(pictures))
-        ways: list[tuple[str, Callable[[], object], Prepared | None]] = []
+        ways: list[tuple[str, Run, Prepared | None]] = []
         for engine in engine_names():
             prepared = load_engine(engine).prepare(folded, Job(pictures))
             ways.append((f"deploy form, {engine}", prepared.run, prepared))
@@ -64,8 +62,10 @@ def main(seconds: float) -> None:
             ways.append(("deploy form, ONNX Runtime", onnx_runtime(architecture, module, pictures, Path(folder)), None))
             prepared = load_engine("openvino").prepare(module, Job(pictures))
             ways.append(("training form, openvino", prepared.run, prepared))
-            for way, call, _ in ways:
-                reading = compare(call, baseline.run, protocol, clock=time.perf_counter, stopwatch=stopwatch(target))
+            for way, run, _ in ways:
+                (reading,) = compare(
+                    [run], baseline.run, protocol, clock=time.perf_counter, stopwatch=stopwatch(target)
+                )
                 table.add_row(name, way, *_cells(reading.ratio), f"{reading.pairs.candidate.mean() * 1e3:.1f}")
         for _, _, opened in ways:
             if opened is not None:

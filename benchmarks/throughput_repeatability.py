@@ -73,12 +73,12 @@ def main() -> None:
             means[name].append(mean_of_steps(network, target.batch))
             ours[name].append(
                 compare(
-                    network.run,
+                    [network.run],
                     canary.run,
                     target.protocol,
                     clock=time.perf_counter,
                     stopwatch=stopwatch(target),
-                )
+                )[0]
             )
     grid = Table(title=f"Coefficient of variation (largest/smallest) of {options.repeats} repeats")
     columns = ("network", "mean of 40, elapsed", "mean of 40, processor", "ours, ratio", "intervals", "s a repeat")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from eradio.errors import NetworkError
 from eradio.locks import DeviceLock
 from eradio.profile.agreement import agreement
+from eradio.profile.alone import rate
 from eradio.profile.canary import VERSION, Canary, reference_for
 from eradio.profile.complexity import complexity
 from eradio.profile.engines import load_engine
@@ -23,13 +24,12 @@ from eradio.profile.engines.eager import Eager
 from eradio.profile.randomise import randomise_constants
 from eradio.profile.record import CallTimes, Measurement, Reference, environment_digest, identity
 from eradio.profile.target import Target
-from eradio.profile.throughput import Clock, compare, median_interval, warm_up
+from eradio.profile.throughput import compare
+from eradio.profile.warming import Clock
 from eradio.search_space import Architecture, Backbone, Network, build, deploy, windows_at
 
 _CALIBRATION_PATIENCE = 4
 """The canary's rate is measured once for all networks, so it may take this many times as long as one of them."""
-
-_FEWEST_CALIBRATION_CALLS = 16
 
 
 def measure(network: Network, target: Target, *, canary_folder: Path, lock: DeviceLock | None) -> Measurement:
@@ -70,8 +70,13 @@ def measure_module(
             close = agreement(candidate.outputs(), eager.outputs(), target.engine, target.precision)
         with lock.measuring() if lock else nullcontext():
             reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
-            reading = compare(
-                candidate.run, canary.run, target.protocol, clock=time.perf_counter, stopwatch=stopwatch(target)
+            (reading,) = compare(
+                [candidate.run],
+                canary.run,
+                target.protocol,
+                clock=time.perf_counter,
+                stopwatch=stopwatch(target),
+                samples_a_call=target.batch,
             )
             load = _load()
     return Measurement(
@@ -83,7 +88,7 @@ def measure_module(
         ratio=reading.ratio,
         verdict="settled" if reading.settled else "unsettled",
         latency_ms=float(np.median(reading.pairs.candidate)) * 1e3,
-        calls=len(reading.pairs.candidate),
+        calls=reading.calls,
         seconds=reading.seconds,
         canary=reference,
         parameters=paper.parameters,
@@ -147,19 +152,14 @@ def stopwatch(target: Target) -> Clock:
 
 def _calibrate(canary: Prepared, target: Target) -> Reference:
     """The canary alone: its median rate, with the interval that all images per second of this store share."""
-    clock, watch = time.perf_counter, stopwatch(target)
-    warm_up(canary.run, canary.run, target.protocol.warm_up_seconds, clock=clock, stopwatch=watch)
-    rates: list[float] = []
-    start = clock()
-    for look in target.protocol.look_times():
-        while clock() - start < _CALIBRATION_PATIENCE * look or len(rates) < _FEWEST_CALIBRATION_CALLS:
-            before = watch()
-            canary.run()
-            rates.append(target.batch / (watch() - before))
-        rate = median_interval(np.asarray(rates))
-        if rate.half_width() <= target.protocol.half_width:
-            break
-    return Reference(canary=VERSION, images_per_second=rate.value, half_width=rate.half_width())
+    found = rate(
+        canary.run,
+        target.protocol,
+        patience=_CALIBRATION_PATIENCE,
+        clock=time.perf_counter,
+        stopwatch=stopwatch(target),
+    )
+    return Reference(canary=VERSION, images_per_second=target.batch * found.value, half_width=found.half_width())
 
 
 def job_of(target: Target) -> Job:

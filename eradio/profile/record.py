@@ -8,7 +8,7 @@ from eradio.manifest import environment
 from eradio.profile.target import Target
 from eradio.search_space.windows import StageWindow
 
-EPOCH = 2
+EPOCH = 3
 """Raised when the protocol's code changes what a measurement means; older measurements are then made anew."""
 
 Verdict = Literal["settled", "unsettled"]
@@ -24,7 +24,7 @@ class Agreement(Description):
 
 
 class CallTimes(Description):
-    """Raw milliseconds of one call (one batch), by the same clock: quantiles, never fitted or cleaned."""
+    """Raw milliseconds of one call (one batch), by the same clock: quantiles over blocks of calls, never cleaned."""
 
     fastest: float
     quarter: float
@@ -54,7 +54,7 @@ class Measurement(Description):
     throughput: Interval
     """Images per second: the ratio times the canary's stored rate."""
     ratio: Interval
-    """Throughput divided by the canary's, call by call: median and 95 % block-bootstrap interval."""
+    """Throughput divided by the canary's, block by block: median and 95 % block-bootstrap interval."""
     verdict: Verdict
     latency_ms: float
     """Median milliseconds of one call; processor time where the target has one thread, else elapsed time."""

@@ -5,12 +5,13 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from eradio.description import Description
+from eradio.errors import EradioError
 from eradio.profile.engines import LISTINGS, engine_names
 from eradio.profile.engines.base import Device, Precision
 
 
 class Protocol(Description):
-    """When a measurement may stop."""
+    """When a measurement may stop. Seconds are those of one network: several in one run take as many times longer."""
 
     half_width: float = Field(default=0.02, gt=0, lt=1)
     """Half-width of the ratio's 95 % interval, relative to the ratio, at which the measurement is settled."""
@@ -22,6 +23,10 @@ class Protocol(Description):
     """How many times the interval is looked at; the times are set in advance, evenly on a log scale."""
     warm_up_seconds: float = Field(default=0.5, ge=0, le=600)
     """Longest warm-up before the first call that counts."""
+    block_seconds: float = Field(default=0.005, gt=0, le=10)
+    """What the calls timed together should take; a network whose one call takes longer has one call a block."""
+    min_samples: int = Field(default=1, ge=1)
+    """Pictures the candidate must have processed before any look; MLPerf's offline scenario asks for 24,576."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -35,6 +40,40 @@ class Protocol(Description):
             return (self.max_seconds,)
         growth = self.max_seconds / self.min_seconds
         return tuple(self.min_seconds * growth ** (look / (self.looks - 1)) for look in range(self.looks))
+
+
+SEARCH = Protocol()
+"""For a study, which measures thousands: 2 % asked for, 1 to 2.5 s a network."""
+
+STANDARD = Protocol(
+    half_width=0.01, min_seconds=4.0, max_seconds=20.0, looks=4, warm_up_seconds=2.0, block_seconds=0.01
+)
+"""For `eradio profile`: 1 % asked for, 4 to 20 s a network."""
+
+FINAL = Protocol(
+    half_width=0.005,
+    min_seconds=600.0,
+    max_seconds=1200.0,
+    looks=2,
+    warm_up_seconds=10.0,
+    block_seconds=0.05,
+    min_samples=24_576,
+)
+"""For the networks of a final front: 0.5 % asked for, 600 to 1200 s a network, and the 24,576 pictures of MLPerf
+Inference's offline scenario (mlcommons/inference_policies, inference_rules.adoc)."""
+
+_NAMED = {"search": SEARCH, "standard": STANDARD, "final": FINAL}
+
+
+def protocol_named(name: str) -> Protocol:
+    """SEARCH, STANDARD or FINAL by its name in small letters.
+
+    Raises:
+        EradioError: there is no such protocol.
+    """
+    if name not in _NAMED:
+        raise EradioError(f"There is no protocol '{name}'; choose one of {', '.join(_NAMED)}.")
+    return _NAMED[name]
 
 
 class Target(Description):

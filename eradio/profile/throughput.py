@@ -1,124 +1,168 @@
-"""The protocol: a candidate and a fixed reference network in turn, until the ratio is known well enough.
+"""The protocol: candidates and a fixed reference network in turn, until every ratio is known well enough.
 
-The machine's speed drifts by tens of per cent between seconds, whichever clock is read; two networks that
-take turns in one process share that drift, so their ratio does not have it. Nothing here knows networks or
-hardware: two clocks and two functions are all it sees.
+The machine's speed drifts by tens of per cent between seconds, whichever clock is read; networks that take turns in
+one process share that drift, so their ratio does not have it. Nothing here knows networks or hardware: two clocks and
+some functions are all it sees.
+
+A round is one block of calls of every candidate, each beside a block of the canary that takes as long: A c B c C c.
+Every other round runs backwards, c C c B c A, and two rounds make one sample of each candidate, A c ... c A. A shared
+canary block at the end (A B C c) would cost less, but stand as far from A as the round is long. In a sample
+candidate and canary change places without changing anything: a drift that is linear over it cancels, and whatever
+strikes in proportion to time strikes both alike. The logarithm of the ratio is therefore symmetric about the truth,
+which is the ratio of undisturbed calls, and its median has no bias however skewed the disturbances are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eradio.interval import Interval, bootstrap_interval, median
+from eradio.interval import Interval
+from eradio.profile.series import median_interval
 from eradio.profile.target import Protocol
+from eradio.profile.warming import Clock, Run, warm_up
 
-Clock = Callable[[], float]
-Call = Callable[[], object]
+Watch = Callable[[float], None]
 
-_FEWEST_PAIRS = 16
-"""Below this a bootstrap interval says nothing, so slow networks are measured for longer than asked."""
+FEWEST_ROUNDS = 16
+"""Below this an interval says nothing, so slow networks are measured for longer than asked."""
 
-_WARM_UP_CHUNK = 3
-_WARM_UP_TOLERANCE = 0.05
+EARLY_LOOK = 1.15
+"""Every look but the last widens its interval by this. Whoever stops at the first narrow interval stops more often at
+one that is narrow by luck; the price is paid where the choice is made, about that of 97 % instead of 95 %."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Seconds of each call, candidate and canary in turn; both [n]."""
+    """Seconds of one call in each block, candidate and canary side by side; both [n], n even."""
 
     candidate: NDArray[np.float64]
     canary: NDArray[np.float64]
+    calls: int
+    """Calls in one block of the candidate."""
+    canary_calls: int
 
-    def ratio(self) -> NDArray[np.float64]:
-        """Throughput of the candidate relative to the canary's, pair by pair: [n]."""
-        return self.canary / self.candidate
+    def log_ratio(self) -> NDArray[np.float64]:
+        """Logarithm of the candidate's throughput over the canary's, two neighbouring blocks a sample: [n / 2]."""
+        single = np.log(self.canary) - np.log(self.candidate)
+        return np.asarray((single[0::2] + single[1::2]) / 2)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the protocol returns."""
+    """What the protocol returns of one candidate."""
 
     pairs: Pairs
     ratio: Interval
+    """Throughput over the canary's."""
     settled: bool
     seconds: float
+    """Elapsed seconds of the whole run, without the warm-up."""
+    calls: int
+    """Calls of the candidate that were timed."""
 
 
 @dataclass
-class _Alternation:
-    """Calls in turn, and the seconds of each."""
+class _Contest:
+    """One candidate beside the canary: the sizes of their blocks, and the seconds of each so far."""
 
-    candidate: Call
-    canary: Call
-    stopwatch: Clock
+    candidate: Run
+    canary: Run
+    calls: int
+    canary_calls: int
     times: list[tuple[float, float]] = field(default_factory=list)
 
-    def step(self) -> None:
-        start = self.stopwatch()
-        self.candidate()
-        middle = self.stopwatch()
-        self.canary()
-        self.times.append((middle - start, self.stopwatch() - middle))
+    @classmethod
+    def sized(cls, candidate: Run, canary: Run, seconds: float, canary_seconds: float, block: float) -> "_Contest":
+        """Blocks that take equally long, at least `block` seconds, given the seconds of a call of each."""
+        calls = max(1, round(max(block, canary_seconds) / seconds))
+        return cls(candidate, canary, calls, max(1, round(calls * seconds / canary_seconds)))
+
+    def step(self, stopwatch: Clock, *, backwards: bool) -> None:
+        start = stopwatch()
+        if backwards:
+            self.canary(self.canary_calls)
+        else:
+            self.candidate(self.calls)
+        middle = stopwatch()
+        if backwards:
+            self.candidate(self.calls)
+        else:
+            self.canary(self.canary_calls)
+        first, second = middle - start, stopwatch() - middle
+        candidate, canary = (second, first) if backwards else (first, second)
+        self.times.append((candidate / self.calls, canary / self.canary_calls))
 
     def pairs(self) -> Pairs:
         table = np.asarray(self.times, dtype=np.float64)
-        return Pairs(candidate=table[:, 0], canary=table[:, 1])
+        return Pairs(table[:, 0], table[:, 1], self.calls, self.canary_calls)
+
+    def ratio(self, widening: float) -> Interval:
+        return median_interval(self.pairs().log_ratio(), widening).exponential()
 
 
-def compare(candidate: Call, canary: Call, protocol: Protocol, *, clock: Clock, stopwatch: Clock) -> Reading:
-    """Measure the candidate's throughput relative to the canary's.
+def compare(
+    candidates: Sequence[Run],
+    canary: Run,
+    protocol: Protocol,
+    *,
+    clock: Clock,
+    stopwatch: Clock,
+    samples_a_call: int = 1,
+    watch: Watch | None = None,
+) -> tuple[Reading, ...]:
+    """Measure every candidate's throughput relative to the canary's, all in one run.
 
-    Warm up; then call both in turn. At times set in advance the 95 % interval of the median ratio is
-    computed; the first look at which its relative half-width is within the bound ends the measurement.
-    Setting the looks in advance keeps the chance of stopping on a lucky streak small.
+    Warm up; then blocks in turn. At times set in advance the 95 % interval of each median ratio is computed; the
+    first look at which all relative half-widths are within the bound ends the run. See `EARLY_LOOK` for what the
+    choice costs.
 
     Args:
-        candidate: one call of the network on its batch.
-        canary: one call of the reference network on a batch of the same shape.
-        protocol: bounds in seconds, and the half-width asked for.
+        candidates: calls of each network on its batch.
+        canary: calls of the reference network on a batch of the same shape.
+        protocol: bounds in seconds a candidate, and the half-width asked for.
         clock: elapsed seconds, which the protocol's bounds are in.
         stopwatch: seconds that a call is charged; the clock itself, or processor time.
+        samples_a_call: pictures in a batch, which count towards the protocol's `min_samples`.
+        watch: told after every round which share of the longest time is gone, from 0 to 1.
+
+    Returns:
+        One reading a candidate, in their order.
     """
-    warm_up(candidate, canary, protocol.warm_up_seconds, clock=clock, stopwatch=stopwatch)
-    run = _Alternation(candidate, canary, stopwatch)
-    start = clock()
-    ratio, settled = None, False
+    count = len(candidates)
+    *seconds, beside = warm_up(
+        (*candidates, canary),
+        count * protocol.warm_up_seconds,
+        protocol.block_seconds,
+        clock=clock,
+        stopwatch=stopwatch,
+    )
+    contests = [
+        _Contest.sized(candidate, canary, taken, beside, protocol.block_seconds)
+        for candidate, taken in zip(candidates, seconds, strict=True)
+    ]
+    per_round = min(contest.calls for contest in contests) * samples_a_call
+    fewest = max(FEWEST_ROUNDS, -(-protocol.min_samples // per_round))
+    start, rounds = clock(), 0
+    ratios: list[Interval] = []
     for look in protocol.look_times():
-        before = len(run.times)
-        while clock() - start < look or len(run.times) < _FEWEST_PAIRS:
-            run.step()
-        if ratio is None or len(run.times) > before:
-            ratio = median_interval(run.pairs().ratio())
-            settled = ratio.half_width() <= protocol.half_width
-        if settled:
+        while clock() - start < count * look or rounds < fewest or rounds % 2:
+            _round(contests, stopwatch, backwards=rounds % 2 == 1)
+            rounds += 1
+            if watch is not None:
+                watch(min(1.0, (clock() - start) / (count * protocol.max_seconds)))
+        last = clock() - start >= count * protocol.max_seconds
+        ratios = [contest.ratio(1.0 if last else EARLY_LOOK) for contest in contests]
+        if last or all(ratio.half_width() <= protocol.half_width for ratio in ratios):
             break
-    assert ratio is not None  # a protocol has at least one look
-    return Reading(pairs=run.pairs(), ratio=ratio, settled=settled, seconds=clock() - start)
+    elapsed = clock() - start
+    return tuple(
+        Reading(contest.pairs(), ratio, ratio.half_width() <= protocol.half_width, elapsed, rounds * contest.calls)
+        for contest, ratio in zip(contests, ratios, strict=True)
+    )
 
 
-def warm_up(candidate: Call, canary: Call, seconds: float, *, clock: Clock, stopwatch: Clock) -> None:
-    """Call both in turn until neither gets faster any more, for at most `seconds` (and always once).
-
-    Stationary means that the medians of two chunks in a row differ by less than 5 % for both.
-    """
-    run = _Alternation(candidate, canary, stopwatch)
-    start = clock()
-    run.step()
-    while clock() - start < seconds:
-        run.step()
-        if len(run.times) >= 2 * _WARM_UP_CHUNK and len(run.times) % _WARM_UP_CHUNK == 0:
-            recent = np.asarray(run.times[-2 * _WARM_UP_CHUNK :])
-            earlier = np.median(recent[:_WARM_UP_CHUNK], axis=0)
-            later = np.median(recent[_WARM_UP_CHUNK:], axis=0)
-            if bool(np.all(np.abs(later - earlier) <= _WARM_UP_TOLERANCE * earlier)):
-                return
-
-
-def median_interval(samples: NDArray[np.float64]) -> Interval:
-    """Median with its 95 % block-bootstrap interval.
-
-    Neighbouring calls correlate, so blocks as long as the cube root of their number are drawn together.
-    """
-    return bootstrap_interval(samples, median, block=max(1, round(len(samples) ** (1 / 3))), resamples=400)
+def _round(contests: Sequence[_Contest], stopwatch: Clock, *, backwards: bool) -> None:
+    for contest in reversed(contests) if backwards else contests:
+        contest.step(stopwatch, backwards=backwards)

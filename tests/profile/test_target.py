@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from eradio.errors import EradioError
 from eradio.profile import Protocol, Target
+from eradio.profile.target import protocol_named
 
 
 @given(shortest=st.floats(0.01, 10), factor=st.floats(1, 100), looks=st.integers(1, 32))
@@ -36,3 +37,16 @@ def test_mistakes_are_sentences(data, sentence):
 def test_a_target_survives_json():
     target = Target(engine="eager", batch=4, protocol=Protocol(looks=1))
     assert Target.model_validate_json(target.canonical()) == target
+
+
+def test_protocols_have_names_and_ask_for_ever_more():
+    search, standard, final = (protocol_named(name) for name in ("search", "standard", "final"))
+    assert search == Protocol()
+    assert search.half_width > standard.half_width > final.half_width
+    assert search.max_seconds < standard.max_seconds < final.min_seconds
+    assert (final.min_seconds, final.min_samples) == (600.0, 24_576)
+
+
+def test_an_unknown_protocol_is_a_sentence():
+    with pytest.raises(EradioError, match=r"There is no protocol 'hasty'; choose one of search, standard, final\."):
+        protocol_named("hasty")

@@ -1,0 +1,35 @@
+"""The rate of one network by itself, which nothing protects from the machine's drift: good for a unit only."""
+
+import numpy as np
+
+from eradio.interval import Interval
+from eradio.profile.series import median_interval
+from eradio.profile.target import Protocol
+from eradio.profile.throughput import EARLY_LOOK, FEWEST_ROUNDS
+from eradio.profile.warming import Clock, Run, warm_up
+
+
+def rate(run: Run, protocol: Protocol, *, patience: float, clock: Clock, stopwatch: Clock) -> Interval:
+    """Calls a second: the median over blocks with its 95 % interval.
+
+    Args:
+        run: calls of the network.
+        protocol: its bounds, and the half-width at which to stop.
+        patience: multiplies the protocol's seconds.
+        clock: elapsed seconds.
+        stopwatch: seconds that a call is charged.
+    """
+    (seconds,) = warm_up([run], protocol.warm_up_seconds, protocol.block_seconds, clock=clock, stopwatch=stopwatch)
+    calls = max(1, round(protocol.block_seconds / seconds))
+    rates: list[float] = []
+    start = clock()
+    for look in protocol.look_times():
+        while clock() - start < patience * look or len(rates) < FEWEST_ROUNDS:
+            before = stopwatch()
+            run(calls)
+            rates.append(calls / (stopwatch() - before))
+        last = clock() - start >= patience * protocol.max_seconds
+        found = median_interval(np.log(rates), 1.0 if last else EARLY_LOOK).exponential()
+        if last or found.half_width() <= protocol.half_width:
+            break
+    return found

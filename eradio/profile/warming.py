@@ -1,0 +1,58 @@
+"""Before anything counts: networks run in turn until none gets faster, and the calls of a block are found."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Clock = Callable[[], float]
+Run = Callable[[int], object]
+"""That many calls in a row, finished when it returns."""
+
+_CHUNK = 3
+_TOLERANCE = 0.05
+_SHORTEST = 1e-9
+"""Seconds a call takes at least, so that a clock too coarse for it leaves a number to divide by."""
+
+
+@dataclass
+class _Warm:
+    run: Run
+    calls: int = 1
+    seconds: list[float] = field(default_factory=list)
+
+    def block(self, seconds: float, stopwatch: Clock) -> None:
+        start = stopwatch()
+        self.run(self.calls)
+        taken = stopwatch() - start
+        self.seconds.append(max(taken / self.calls, _SHORTEST))
+        if taken < seconds / 2:
+            self.calls *= 2
+
+    def stationary(self) -> bool:
+        recent = self.seconds[-2 * _CHUNK :]
+        earlier, later = np.median(recent[:_CHUNK]), np.median(recent[_CHUNK:])
+        return bool(abs(later - earlier) <= _TOLERANCE * earlier)
+
+
+def warm_up(
+    runs: Sequence[Run], seconds: float, block_seconds: float, *, clock: Clock, stopwatch: Clock
+) -> tuple[float, ...]:
+    """Run all in turn until none gets faster any more, for at most `seconds` (and always once).
+
+    Stationary means that the medians of two chunks of three blocks in a row differ by less than 5 % for all. Blocks
+    begin with one call and double until they take half of `block_seconds`, since a call among many queued ones can be
+    far shorter than one that is waited for.
+
+    Returns:
+        Seconds of one call, network by network.
+    """
+    warm = [_Warm(run) for run in runs]
+    start = clock()
+    while True:
+        for one in warm:
+            one.block(block_seconds, stopwatch)
+        done = len(warm[0].seconds)
+        whole = done >= 2 * _CHUNK and done % _CHUNK == 0
+        if clock() - start >= seconds or (whole and all(one.stationary() for one in warm)):
+            return tuple(float(np.median(one.seconds[-_CHUNK:])) for one in warm)
