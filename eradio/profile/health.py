@@ -1,0 +1,97 @@
+"""What is worth knowing about the machine beside a measurement, in sentences. Pure; `clocks.py` reads the machine."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eradio.profile.clocks import Gpu, State
+
+_FEWEST_BLOCKS = 12
+_LEAST_CHANGE = 0.05
+"""Smaller changes of speed, clock or stolen time are everyday, and the ratio to the canary does not have them."""
+
+_SURE = 5.0
+"""A step is one where the two sides differ by this many standard errors."""
+
+
+def notes(canary: NDArray[np.float64], before: State, after: State) -> tuple[str, ...]:
+    """What happened to the machine during a run, one sentence a finding; empty if nothing did.
+
+    Args:
+        canary: [n] seconds of one call of the canary in each of its blocks, in their order.
+        before: the machine just before the run.
+        after: the machine just after it.
+    """
+    return (*_speed(canary), *_stolen(before, after), *_cpu(before, after), *_gpu(before.gpu, after.gpu))
+
+
+def _speed(canary: NDArray[np.float64]) -> tuple[str, ...]:
+    """A step where there is a sharp one, else a change from third to third that is more than the usual spread."""
+    if len(canary) < _FEWEST_BLOCKS:
+        return ()
+    logs = np.log(canary)
+    place, jump = _step(logs)
+    if jump:
+        return (
+            f"The machine got {_change(jump)} at one stroke, {place / len(logs):.0%} into the run; "
+            "the ratio to the canary shares it.",
+        )
+    thirds = np.array_split(logs, 3)
+    middles = np.array([np.median(third) for third in thirds])
+    usual = float(np.median([np.subtract(*np.quantile(third, [0.75, 0.25])) for third in thirds]))
+    if np.ptp(middles) <= max(usual, _LEAST_CHANGE):
+        return ()
+    said = " to ".join(f"{1e3 * np.exp(middle):.3g}" for middle in middles)
+    return (f"The canary's speed changed from third to third of the run, {said} ms a call: throttling or neighbours.",)
+
+
+def _step(logs: NDArray[np.float64]) -> tuple[int, float]:
+    """Where two neighbouring stretches of a tenth of the run differ most, and by how much; 0 if not surely.
+
+    The error of a stretch's median comes from the differences of neighbours, which a step or drift hardly enlarges.
+    """
+    width = max(_FEWEST_BLOCKS // 2, len(logs) // 10)
+    stretches = np.median(np.lib.stride_tricks.sliding_window_view(logs, width), axis=1)
+    jumps = stretches[width:] - stretches[:-width]
+    at = int(np.argmax(np.abs(jumps)))
+    noise = float(np.median(np.abs(np.diff(logs)))) / 0.954
+    error = noise * np.sqrt(np.pi / width)
+    jump = float(jumps[at])
+    drifting = abs(jump) < 0.6 * float(np.ptp(stretches))
+    return (0, 0.0) if drifting or abs(jump) <= max(_SURE * error, 2 * _LEAST_CHANGE) else (at + width, jump)
+
+
+def _stolen(before: State, after: State) -> tuple[str, ...]:
+    if before.stolen is None or after.stolen is None or after.seconds <= before.seconds:
+        return ()
+    share = (after.stolen - before.stolen) / (after.seconds - before.seconds)
+    if share <= _LEAST_CHANGE:
+        return ()
+    return (f"The host gave {share:.0%} of one processor's time to other virtual machines (steal time).",)
+
+
+def _cpu(before: State, after: State) -> tuple[str, ...]:
+    return _clock("processor's", before.cpu_mhz, after.cpu_mhz)
+
+
+def _gpu(before: Gpu | None, after: Gpu | None) -> tuple[str, ...]:
+    if before is None or after is None:
+        return ()
+    reasons: Sequence[str] = sorted({*before.reasons, *after.reasons})
+    limited = (f"The GPU held its clock back: {', '.join(reasons)}.",) if reasons else ()
+    heat = ""
+    if limited and after.celsius is not None and after.watts is not None:
+        heat = f"The GPU ended at {after.celsius:.0f} °C and {after.watts:.0f} W."
+    return (*_clock("GPU's", before.sm_mhz, after.sm_mhz), *limited, *([heat] if heat else []))
+
+
+def _clock(whose: str, before: float | None, after: float | None) -> tuple[str, ...]:
+    if not before or not after or abs(after / before - 1) <= _LEAST_CHANGE:
+        return ()
+    return (f"The {whose} clock went from {before:,.0f} to {after:,.0f} MHz.",)
+
+
+def _change(jump: float) -> str:
+    factor = float(np.exp(jump))
+    return f"{factor - 1:.0%} slower" if factor > 1 else f"{1 / factor - 1:.0%} faster"

@@ -1,0 +1,89 @@
+import os
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from eradio.profile.clocks import Gpu, state
+
+
+class NVMLError(Exception):
+    pass
+
+
+def refuse(*_):
+    raise NVMLError
+
+
+@pytest.fixture
+def nvml(monkeypatch):
+    """What `pynvml` offers, of a GPU that is hot and at its power cap."""
+    fake = SimpleNamespace(
+        NVMLError=NVMLError,
+        NVML_CLOCK_SM=1,
+        NVML_TEMPERATURE_GPU=0,
+        nvmlClocksEventReasonSwPowerCap=4,
+        nvmlClocksEventReasonHwThermalSlowdown=64,
+        nvmlClocksEventReasonGpuIdle=1,
+        nvmlClocksThrottleReasonSwPowerCap=4,
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: fake.closed.append(True),
+        nvmlDeviceGetHandleByUUID=lambda uuid: uuid if uuid == "GPU-1" else refuse(),
+        nvmlDeviceGetClockInfo=lambda handle, clock: 1500,
+        nvmlDeviceGetCurrentClocksEventReasons=lambda handle: 4 | 64 | 1,
+        nvmlDeviceGetCurrentClocksThrottleReasons=lambda handle: 4,
+        nvmlDeviceGetPowerUsage=lambda handle: 690_000,
+        nvmlDeviceGetTemperature=lambda handle, sensor: 86,
+        closed=[],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    return fake
+
+
+def test_a_gpu_is_asked_for_clock_reasons_power_and_heat(nvml):
+    assert state("GPU-1").gpu == Gpu(1500.0, ("power cap", "hardware thermal slowdown"), 690.0, 86.0)
+    assert nvml.closed == [True]
+
+
+def test_an_older_driver_s_reasons_go_by_their_older_name(nvml):
+    nvml.nvmlDeviceGetCurrentClocksEventReasons = refuse
+    assert state("GPU-1").gpu.reasons == ("power cap",)
+
+
+def test_what_a_gpu_does_not_tell_is_missing(nvml):
+    nvml.nvmlDeviceGetPowerUsage = nvml.nvmlDeviceGetClockInfo = refuse
+    del nvml.nvmlDeviceGetTemperature
+    assert state("GPU-1").gpu == Gpu(None, ("power cap", "hardware thermal slowdown"))
+
+
+def test_an_unknown_gpu_or_none_or_no_driver_or_no_package_is_silence(nvml, monkeypatch):
+    assert state().gpu is None
+    assert state("GPU-2").gpu is None
+    nvml.nvmlInit = refuse
+    assert state("GPU-1").gpu is None
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert state("GPU-1").gpu is None
+
+
+def test_stolen_time_is_the_eighth_number_in_ticks(tmp_path):
+    (tmp_path / "stat").write_text("cpu  1 2 3 4 5 6 7 800 9 10\ncpu0 1 2 3 4 5 6 7 1 9 10\n")
+    assert state(proc=tmp_path).stolen == 800 / os.sysconf("SC_CLK_TCK")
+    (tmp_path / "stat").write_text("cpu  1 2 3\n")
+    assert state(proc=tmp_path).stolen is None
+
+
+def test_the_clock_is_cpufreq_s_and_else_that_of_cpuinfo(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 2, 3}, raising=False)
+    (tmp_path / "cpuinfo").write_text("".join(f"processor : {one}\ncpu MHz\t\t: {2000 + one}.5\n" for one in range(4)))
+    assert state(proc=tmp_path, system=tmp_path).cpu_mhz == 2002.5
+    for one, khz in ((1, 3_000_000), (2, 3_100_000), (3, 3_200_000)):
+        folder = tmp_path / f"devices/system/cpu/cpu{one}/cpufreq"
+        folder.mkdir(parents=True)
+        (folder / "scaling_cur_freq").write_text(f"{khz}\n")
+    assert state(proc=tmp_path, system=tmp_path).cpu_mhz == 3100.0
+
+
+def test_a_system_without_proc_is_silence(tmp_path):
+    found = state(proc=tmp_path, system=tmp_path)
+    assert (found.stolen, found.cpu_mhz, found.gpu) == (None, None, None)
+    assert found.seconds <= state().seconds
