@@ -1,0 +1,70 @@
+"""Whether 95 % intervals hold the truth in 95 % of cases, early stopping included.
+
+The bounds are those of the binomial distribution: a rule whose true coverage is between 93 % and 97 % fails one in two
+thousand times, and a rule that covers 88 % or less fails almost surely.
+"""
+
+import numpy as np
+import pytest
+
+from benchmarks.simulated_machines import KINDS, draw
+from eradio.interval import bootstrap_interval, median
+from eradio.profile import throughput
+from eradio.profile.latency import binomial_cumulative
+from eradio.profile.target import SEARCH, STANDARD
+from eradio.profile.throughput import compare
+
+
+def at_least(count, coverage):
+    """The number that a binomial with this chance falls short of one in 2000 times."""
+    return int(np.searchsorted(binomial_cumulative(count, coverage), 0.0005))
+
+
+def at_most(count, coverage):
+    return int(np.searchsorted(binomial_cumulative(count, coverage), 0.9995))
+
+
+def read(kind, seed, protocol):
+    machine = draw(kind, seed)
+    (reading,) = compare(
+        [machine.candidate], machine.canary, protocol, clock=machine.clock, stopwatch=machine.stopwatch
+    )
+    return machine.truth, reading
+
+
+def holding(protocol, each):
+    """Of `each` machines of every kind, how many intervals hold the truth."""
+    held = {}
+    for kind in KINDS:
+        found = [read(kind, 5000 + seed, protocol) for seed in range(each)]
+        held[kind] = sum(reading.ratio.low <= truth <= reading.ratio.high for truth, reading in found)
+    return held
+
+
+@pytest.mark.parametrize(("protocol", "each"), [(SEARCH, 125), (STANDARD, 60)], ids=["search", "standard"])
+def test_intervals_hold_the_truth_as_often_as_they_say_on_machines_of_all_kinds(protocol, each):
+    held = holding(protocol, each)
+    assert all(number >= at_least(each, 0.93) for number in held.values()), held
+    count = each * len(KINDS)
+    assert at_least(count, 0.93) <= sum(held.values()) <= at_most(count, 0.97), held
+
+
+def test_the_check_can_fail(monkeypatch):
+    """A percentile bootstrap with short blocks claims too much, and the bounds notice."""
+
+    def percentile(samples, widening):
+        return bootstrap_interval(samples, median, block=round(len(samples) ** (1 / 3)), resamples=400)
+
+    monkeypatch.setattr(throughput, "median_interval", percentile)
+    assert sum(holding(SEARCH, 125).values()) < at_least(125 * len(KINDS), 0.93)
+
+
+def test_most_machines_settle_and_a_longer_protocol_knows_more():
+    short, long = (
+        [read(kind, 5000 + seed, protocol)[1] for kind in KINDS for seed in range(10)]
+        for protocol in (SEARCH, STANDARD)
+    )
+    assert sum(reading.settled for reading in short) > 0.4 * len(short)
+    assert np.median([one.ratio.half_width() for one in long]) < 0.7 * np.median(
+        [one.ratio.half_width() for one in short]
+    )
