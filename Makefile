@@ -9,7 +9,7 @@ CORES := $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)))")
 search: $(VENV)/installed
 	$(BIN)/eradio search
 
-test: $(VENV)/installed-dev lint
+test: $(VENV)/installed-dev $(VENV)/installed-coverage lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 lint: $(VENV)/installed-dev
@@ -26,6 +26,13 @@ $(VENV)/installed-dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/installed
+
+# A folder of its own: its torch_tensorrt must not be found by any other program of this environment.
+$(VENV)/installed-coverage: pyproject.toml | $(VENV)/installed-dev
+	rm -rf $(VENV)/tensorrt-rtx
+	$(BIN)/pip install --quiet --no-deps --target $(VENV)/tensorrt-rtx \
+		$$($(BIN)/python -c "from eradio.profile.coverage import pins; print(*pins())")
+	touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

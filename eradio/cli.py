@@ -53,8 +53,11 @@ def report(run: Path, out: Path | None) -> None:
 @click.option("--batch", default=8, show_default=True, help="Pictures a call.")
 @click.option("--resolution", default=64, show_default=True, help="Side of the pictures, in pixels.")
 @click.option("--window", help="Attention windows: fit (default for names), own (for files), or a side.")
+@click.option("--coverage", is_flag=True, help="Instead of measuring, say what TensorRT takes; needs no GPU.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
-def profile(network: str, engine: str, batch: int, resolution: int, window: str | None, as_json: bool) -> None:
+def profile(
+    network: str, engine: str, batch: int, resolution: int, window: str | None, coverage: bool, as_json: bool
+) -> None:
     """Measure a network's throughput with its uncertainty, and what it costs.
 
     NETWORK is an architecture file, an E-RADIO name, or timm/NAME.
@@ -63,6 +66,11 @@ def profile(network: str, engine: str, batch: int, resolution: int, window: str 
     from eradio.profile import as_json as to_json
 
     target = Target.parse({"engine": engine, "batch": batch, "resolution": resolution}, "The command line")
+    if coverage:
+        from eradio.profile.coverage.command import coverage_command, coverage_table
+
+        found = coverage_command(network, target, window)
+        return click.echo(found.model_dump_json(indent=2)) if as_json else _console().print(coverage_table(found))
     measurements = {network: profile_command(network, target, window)}
     if as_json:
         click.echo(to_json(measurements))

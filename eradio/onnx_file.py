@@ -30,9 +30,13 @@ def write_onnx(
     Raises:
         EradioError: onnxscript is missing.
     """
+    write_program(traced(module, pictures, any_batch=any_batch), path, outputs=outputs)
+
+
+def write_program(program: torch.export.ExportedProgram, path: Path, *, outputs: Sequence[str] | None = None) -> None:
+    """Write a network that is already traced. See `write_onnx`."""
     if importlib.util.find_spec("onnxscript") is None:
         raise EradioError("The export to ONNX needs onnxscript. Run: pip install 'eradio[onnx]'")
-    program = traced(module, pictures, any_batch=any_batch)
     with quietly():
         model = torch.onnx.export(
             program,
@@ -43,7 +47,7 @@ def write_onnx(
             verbose=False,
         )
         assert model is not None
-        if sum(value.nbytes for value in module.state_dict().values()) > _LARGEST_FILE:
+        if sum(value.nbytes for value in program.state_dict.values()) > _LARGEST_FILE:
             model.save(path, external_data=True)  # protobuf cannot hold more than two gigabytes in one file
         else:
             write_atomically(path, lambda file: model.save(file, external_data=False))

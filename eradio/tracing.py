@@ -3,7 +3,8 @@
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +28,11 @@ def traced(module: nn.Module, pictures: Tensor, *, any_batch: bool) -> torch.exp
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """The exporters explain themselves at length."""
+    """The exporters explain themselves at length, and raise what matters."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -1,7 +1,19 @@
 """What every test process does first."""
 
+import os
+
+import pytest
+
 from eradio.profile.engines import load_engine
 
 # Whoever imports OpenVINO first decides whether it reports home and writes into the home folder; the engine sees to it
 # that it does not, so it must come before any test module that imports the library itself.
 load_engine("openvino")
+
+
+@pytest.fixture
+def seed():
+    """Fresh for each test, printed where one fails; ERADIO_TEST_SEED repeats it."""
+    number = int(os.environ.get("ERADIO_TEST_SEED") or int.from_bytes(os.urandom(3), "big"))
+    print(f"ERADIO_TEST_SEED={number}")
+    return number

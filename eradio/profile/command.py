@@ -8,7 +8,7 @@ from eradio.locks import DeviceLock, default_lock_folder
 from eradio.profile.measuring import measure
 from eradio.profile.record import Measurement
 from eradio.profile.target import Target
-from eradio.search_space import Architecture, choose_windows, named
+from eradio.search_space import Architecture, Network, choose_windows, named
 
 
 def profile_command(
@@ -29,13 +29,23 @@ def profile_command(
         EradioError: the name is unknown, a window is asked of a network of timm's, or the measurement failed.
     """
     folder = canary_folder or default_canary_folder()
+    network = network_for(name, target.resolution, window)
+    return measure(network, target, canary_folder=folder, lock=DeviceLock(default_lock_folder(), "cpu"))
+
+
+def network_for(name: str, resolution: int, window: str | None) -> Network:
+    """The network that `profile_command` measures: what the name stands for, with its windows.
+
+    Raises:
+        EradioError: the name is unknown, or a window is asked of a network of timm's.
+    """
     network = named(name)
     if isinstance(network, Architecture):
         default = "own" if Path(name).suffix else "fit"
-        network = choose_windows(network, (target.resolution, target.resolution), window or default)
-    elif window is not None:
+        return choose_windows(network, (resolution, resolution), window or default)
+    if window is not None:
         raise EradioError(f"--window is for architectures of ours; '{name}' is timm's, with options of its own.")
-    return measure(network, target, canary_folder=folder, lock=DeviceLock(default_lock_folder(), "cpu"))
+    return network
 
 
 def default_canary_folder() -> Path:

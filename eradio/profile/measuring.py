@@ -64,7 +64,7 @@ def measure_module(
     _try(module, pictures)
     paper = complexity(module, target.resolution)
     engine, job = load_engine(target.engine), job_of(target)
-    module = _deployed(module, target.resolution)
+    module = deployed(module, target.resolution)
     with engine.prepare(module, job) as candidate, engine.prepare(Canary(), job) as canary:
         with Eager().prepare(module, Job(pictures, target.threads)) as eager:
             close = agreement(candidate.outputs(), eager.outputs(), target.engine, target.precision)
@@ -101,7 +101,8 @@ def measure_module(
     )
 
 
-def _deployed(module: nn.Module, resolution: int) -> nn.Module:
+def deployed(module: nn.Module, resolution: int) -> nn.Module:
+    """The deploy form for one resolution, as far as it is ours; what timm offers of the kind for its own networks."""
     if isinstance(module, Backbone):
         return deploy(module, (resolution, resolution))
     fused: nn.Module = reparameterize_model(module)

@@ -1,19 +1,9 @@
-import os
-
 import optuna
 import pytest
 
 from eradio.search_space import SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-@pytest.fixture
-def seed():
-    """Fresh for each test, printed where one fails; ERADIO_TEST_SEED repeats it."""
-    number = int(os.environ.get("ERADIO_TEST_SEED") or int.from_bytes(os.urandom(3), "big"))
-    print(f"ERADIO_TEST_SEED={number}")
-    return number
 
 
 @pytest.fixture
