@@ -31,6 +31,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def cache_folder() -> Path:
+    """The user's cache folder, which all runs of one host share."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eradio"
+
+
 def sweep(folder: Path) -> None:
     """Remove the temporary files below a folder whose writers were killed."""
     for path in folder.rglob(".*.tmp"):

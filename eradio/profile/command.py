@@ -1,9 +1,9 @@
 """What `eradio profile` does, short of printing."""
 
-import os
 from pathlib import Path
 
 from eradio.errors import EradioError
+from eradio.files import cache_folder
 from eradio.locks import DeviceLock, default_lock_folder
 from eradio.profile.measuring import measure
 from eradio.profile.record import Measurement
@@ -50,4 +50,4 @@ def network_for(name: str, resolution: int, window: str | None) -> Network:
 
 def default_canary_folder() -> Path:
     """The user's cache folder, so that all measurements of one host share the canary's stored rates."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eradio"
+    return cache_folder()

@@ -41,6 +41,12 @@ LISTINGS: Mapping[str, Listing] = {
     "openvino": Listing(
         f"{_HERE}.openvino:OpenVino", "openvino", "pip install openvino", {"cpu": ("fp32", "bf16", "int8")}
     ),
+    "tensorrt": Listing(
+        f"{_HERE}.tensorrt:TensorRt",
+        "torch_tensorrt",
+        "pip install 'eradio[tensorrt]'",
+        {"cuda": ("fp32", "fp16", "bf16")},
+    ),
 }
 
 
