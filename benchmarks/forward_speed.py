@@ -21,7 +21,8 @@ from eradio.interval import Interval
 from eradio.profile import Target, complexity
 from eradio.profile.engines import engine_names, load_engine
 from eradio.profile.engines.base import Job, Prepared
-from eradio.profile.measuring import fixed_pictures, stopwatch
+from eradio.profile.measuring import stopwatch
+from eradio.profile.ready import fixed_pictures
 from eradio.profile.target import Protocol
 from eradio.profile.throughput import compare
 from eradio.profile.warming import Run

@@ -20,8 +20,9 @@ from eradio.profile import Target
 from eradio.profile.canary import Canary
 from eradio.profile.engines import load_engine
 from eradio.profile.engines.base import Prepared
-from eradio.profile.measuring import job_of, stopwatch
+from eradio.profile.measuring import stopwatch
 from eradio.profile.randomise import randomise_constants
+from eradio.profile.ready import job_of
 from eradio.profile.throughput import Reading, compare
 from eradio.search_space import build, named
 

@@ -1,8 +1,10 @@
 """The command line: verbs, each a thin call into the package."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -47,35 +49,51 @@ def report(run: Path, out: Path | None) -> None:
     _report(run, out or run / "report")
 
 
-@cli.command(epilog="Example: eradio profile e_radio_b --resolution 224 --batch 1")
-@click.argument("network")
-@click.option("--engine", default="openvino", show_default=True, help="openvino or eager.")
-@click.option("--batch", default=8, show_default=True, help="Pictures a call.")
-@click.option("--resolution", default=64, show_default=True, help="Side of the pictures, in pixels.")
+@cli.command(epilog="Example: eradio profile e_radio_b timm/convnext_base --resolution 224 --batch 1")
+@click.argument("networks", nargs=-1, required=True)
+@click.option(
+    "--engine", default="auto", show_default=True, help="auto, eager, inductor, onnxruntime, openvino or tensorrt."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--precision", default="fp32", show_default=True, help="fp32, fp16, bf16 or int8.")
+@click.option("--batch", "batches", default="8", show_default=True, help="Pictures a call; several as in 1,8,32.")
+@click.option("--resolution", "sides", default="64", show_default=True, help="Pixels; several as in 224,384,512.")
+@click.option("--threads", default=1, show_default=True, help="CPU threads of a call.")
 @click.option("--window", help="Attention windows: fit (default for names), own (for files), or a side.")
+@click.option("--protocol", default="standard", show_default=True, help="search, standard or final (10 minutes).")
+@click.option("--calibration", type=_FILE, help="A folder of pictures for int8 (default: the embedded scenes).")
+@click.option("--only-throughput", is_flag=True, help="Leave out memory, latency, energy, shares and roofline.")
 @click.option("--coverage", is_flag=True, help="Instead of measuring, say what TensorRT takes; needs no GPU.")
+@click.option("--picture", type=_FILE, help="Also draw it into this .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
-def profile(
-    network: str, engine: str, batch: int, resolution: int, window: str | None, coverage: bool, as_json: bool
-) -> None:
-    """Measure a network's throughput with its uncertainty, and what it costs.
+def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_json: bool, **options: Any) -> None:
+    """Measure networks' throughput with its uncertainty, and why it is what it is.
 
-    NETWORK is an architecture file, an E-RADIO name, or timm/NAME.
+    NETWORKS are E-RADIO names, timm/NAME, architecture files, trials (runs/default#12), folders of trials or
+    finalists, official weights, ONNX files, teachers (shipped/clip, open_clip/ViT-H-14, sam/vit_h), or functions of
+    your own (MODULE:FUNCTION). Several take turns in one run.
     """
-    from eradio.profile import Target, profile_command, table
-    from eradio.profile import as_json as to_json
-
-    target = Target.parse({"engine": engine, "batch": batch, "resolution": resolution}, "The command line")
     if coverage:
-        from eradio.profile.coverage.command import coverage_command, coverage_table
+        from eradio.profile.coverage.report import coverage_table
+        from eradio.subjects.profiling import coverage_named
 
-        found = coverage_command(network, target, window)
-        return click.echo(found.model_dump_json(indent=2)) if as_json else _console().print(coverage_table(found))
-    measurements = {network: profile_command(network, target, window)}
+        for answer in coverage_named(networks, **options):
+            click.echo(answer.model_dump_json(indent=2)) if as_json else _console().print(coverage_table(answer))
+        return
+    from eradio.profile.table import tables
+    from eradio.subjects.profiling import profile_named
+
+    command, progress = shlex.join(["eradio", *sys.argv[1:]]), Console(stderr=True)
+    found = profile_named(networks, command=command, console=progress, **options)
+    if picture is not None:
+        from eradio.analysis.profile_figure import draw_profile
+
+        draw_profile(found, picture)
     if as_json:
-        click.echo(to_json(measurements))
-    else:
-        _console().print(table(measurements))
+        click.echo(found.model_dump_json(indent=2))
+        return
+    for part in tables(found):
+        _console().print(part)
 
 
 @cli.command(epilog="Example: eradio export runs/default/finalists/candidate-0003 --to onnx --resolution 64")

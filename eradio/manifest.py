@@ -1,8 +1,10 @@
 """Where and with what something was made: the part of a manifest that is the same for every result."""
 
+import contextlib
 import os
 import platform
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -29,8 +31,28 @@ def environment() -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
-        "libraries": {name: metadata.version(name) for name in _LIBRARIES},
+        "driver": _driver() if torch.cuda.is_available() else None,
+        "cuda": torch.version.cuda if torch.cuda.is_available() else None,
+        "libraries": versions(_LIBRARIES),
     }
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Versions of those that are installed."""
+    found = {}
+    for name in distributions:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _driver() -> str | None:
+    """Of the GPU, as the kernel module tells it."""
+    with contextlib.suppress(OSError):
+        text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+        match = re.search(r"\b(\d{3,}\.\d+(?:\.\d+)?)\b", text)
+        return match.group(1) if match else None
+    return None
 
 
 def _cpu_name() -> str:

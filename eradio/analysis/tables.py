@@ -32,7 +32,7 @@ def front_cells(point: Point) -> tuple[str, ...]:
         plus_minus(point.throughput) + unsettled,
         f"{point.loss:.4f}",
         millions(point.measurement.parameters),
-        number(point.measurement.gmacs),
+        "-" if point.measurement.gmacs is None else number(point.measurement.gmacs),
         point.words,
     )
 

@@ -1,24 +1,27 @@
-"""What a network costs: throughput as an interval with a verdict, and its complexity on paper."""
+"""What a network costs: throughput as an interval with a verdict, and why it is what it is."""
 
-from eradio.profile.command import default_canary_folder, profile_command
+from eradio.profile.command import profile_command
 from eradio.profile.complexity import Complexity, complexity
-from eradio.profile.measuring import calibrate, measure, measure_module
+from eradio.profile.measuring import calibrate, measure, measure_all
+from eradio.profile.profile import Profile, Profiled
 from eradio.profile.record import Measurement, identity
-from eradio.profile.table import as_json, table
-from eradio.profile.target import Protocol, Target
+from eradio.profile.subject import Subject, subject_of
+from eradio.profile.target import Protocol, Target, protocol_named
 
 __all__ = [
     "Complexity",
     "Measurement",
+    "Profile",
+    "Profiled",
     "Protocol",
+    "Subject",
     "Target",
-    "as_json",
     "calibrate",
     "complexity",
-    "default_canary_folder",
     "identity",
     "measure",
-    "measure_module",
+    "measure_all",
     "profile_command",
-    "table",
+    "protocol_named",
+    "subject_of",
 ]

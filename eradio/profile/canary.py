@@ -85,7 +85,7 @@ def reference_for(target: Target, folder: Path, calibrate: Callable[[], Referenc
     key = digest_of(
         {
             "canary": VERSION,
-            "environment": environment_digest(),
+            "environment": environment_digest(target),
             "target": target.model_dump(mode="json", exclude={"protocol"}),
         }
     )

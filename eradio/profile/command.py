@@ -1,53 +1,117 @@
 """What `eradio profile` does, short of printing."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from eradio.errors import EradioError
+from torch import Tensor
+
 from eradio.files import cache_folder
 from eradio.locks import DeviceLock, default_lock_folder
-from eradio.profile.measuring import measure
-from eradio.profile.record import Measurement
+from eradio.profile.clocks import state
+from eradio.profile.explanation import Explanation, explained
+from eradio.profile.measuring import Watch, measure_all
+from eradio.profile.memory import free_bytes, largest_batch
+from eradio.profile.profile import Profile, Profiled
+from eradio.profile.ranking import ranks
+from eradio.profile.ready import Ready
+from eradio.profile.record import Measurement, environment_of
+from eradio.profile.roofline import Roof, measured_roof
+from eradio.profile.subject import Subject
 from eradio.profile.target import Target
-from eradio.search_space import Architecture, Network, choose_windows, named
+
+Find = Callable[[int], Sequence[Subject]]
+"""The networks in question, at a resolution in pixels."""
 
 
 def profile_command(
-    name: str, target: Target, window: str | None = None, canary_folder: Path | None = None
-) -> Measurement:
-    """Measure a network by name: one of ours, `timm/NAME`, or an architecture file.
-
-    A network of ours that is given by name has the windows that suit the target's resolution, one that is given as
-    a file its own.
+    find: Find,
+    targets: Sequence[Target],
+    *,
+    command: str = "",
+    choice: str = "",
+    why: bool = True,
+    calibration: Callable[[int, int], Tensor] | None = None,
+    calibrated_on: str | None = None,
+    watch: Watch | None = None,
+    canary_folder: Path | None = None,
+) -> Profile:
+    """Measure networks on one target after another; those on the same target take turns in one run.
 
     Args:
-        name: as `eradio.search_space.named` takes it.
-        target: what it is measured on.
-        window: other windows than those, as `choose_windows` takes them.
+        find: the networks, with windows for a resolution.
+        targets: of one engine, device and precision; they may differ in batch and resolution.
+        command: what repeats this.
+        choice: why this engine and device.
+        why: whether to look into memory, latency, energy, shares and the roofline too.
+        calibration: real pictures for int8, of a resolution and at least so many.
+        calibrated_on: what they are.
+        watch: told how far the run is.
         canary_folder: where the canary's rates are stored; the user's cache folder if None.
 
     Raises:
-        EradioError: the name is unknown, a window is asked of a network of timm's, or the measurement failed.
+        EradioError: a network is not found, or could not be measured.
     """
-    folder = canary_folder or default_canary_folder()
-    network = network_for(name, target.resolution, window)
-    return measure(network, target, canary_folder=folder, lock=DeviceLock(default_lock_folder(), "cpu"))
+    looks = _Reasons(watch or (lambda what, share: None))
+    rows: list[Profiled] = []
+    for target in targets:
+        subjects = find(target.resolution)
+        looks.found.clear()
+        measured = measure_all(
+            subjects,
+            target,
+            canary_folder=canary_folder or cache_folder(),
+            lock=DeviceLock(default_lock_folder(), target.device),
+            calibration=calibration(target.resolution, target.batch) if calibration else None,
+            watch=watch,
+            then=looks if why else None,
+        )
+        places = ranks([one.ratio for one in measured])
+        reasons = looks.found if why else [None] * len(measured)
+        rows += [
+            Profiled(name=subject.name, source=subject.source, measurement=one, rank=rank, explanation=reason)
+            for subject, one, rank, reason in zip(subjects, measured, places, reasons, strict=True)
+        ]
+    first = targets[0]
+    return Profile(
+        command=command,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        engine_choice=choice,
+        environment=environment_of(first),
+        cpu_mhz=state().cpu_mhz,
+        calibration=calibrated_on if first.precision == "int8" else None,
+        networks=tuple(rows),
+        largest_batch=_largest(rows, first),
+    )
 
 
-def network_for(name: str, resolution: int, window: str | None) -> Network:
-    """The network that `profile_command` measures: what the name stands for, with its windows.
+@dataclass
+class _Reasons:
+    """Looks into networks one after another; the machine's roof is measured once for all."""
 
-    Raises:
-        EradioError: the name is unknown, or a window is asked of a network of timm's.
-    """
-    network = named(name)
-    if isinstance(network, Architecture):
-        default = "own" if Path(name).suffix else "fit"
-        return choose_windows(network, (resolution, resolution), window or default)
-    if window is not None:
-        raise EradioError(f"--window is for architectures of ours; '{name}' is timm's, with options of its own.")
-    return network
+    tell: Watch
+    roof: Roof | None = None
+    found: list[Explanation | None] = field(default_factory=list)
+
+    def __call__(self, ready: Ready, measurement: Measurement) -> None:
+        target = measurement.target
+        if self.roof is None:
+            self.tell("measuring the roof", 0.0)
+            self.roof = measured_roof(target.precision, target.device, target.threads)
+        watch = partial(self.tell, f"looking into {ready.subject.name}")
+        watch(0.0)
+        self.found.append(explained(ready, target, measurement.throughput.value, self.roof, watch))
 
 
-def default_canary_folder() -> Path:
-    """The user's cache folder, so that all measurements of one host share the canary's stored rates."""
-    return cache_folder()
+def _largest(rows: Sequence[Profiled], target: Target) -> dict[str, int]:
+    free = free_bytes(target.device)
+    peaks: dict[str, dict[int, int]] = {}
+    for row in rows:
+        used = row.measurement.target
+        peak = None if row.explanation is None else row.explanation.peak_bytes
+        if peak is not None and used.resolution == rows[0].measurement.target.resolution:
+            peaks.setdefault(row.name, {})[used.batch] = peak
+    found = {name: largest_batch(by_batch, free) for name, by_batch in peaks.items()} if free is not None else {}
+    return {name: batch for name, batch in found.items() if batch is not None}

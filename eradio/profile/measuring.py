@@ -1,133 +1,116 @@
-"""From a network and a target to a measurement."""
+"""From networks and a target to measurements."""
 
-import copy
 import os
 import time
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from timm.utils.model import reparameterize_model
-from torch import Tensor, nn
+from torch import Tensor
 
-from eradio.errors import NetworkError
 from eradio.locks import DeviceLock
-from eradio.profile.agreement import agreement
 from eradio.profile.alone import rate
 from eradio.profile.canary import VERSION, Canary, reference_for
-from eradio.profile.complexity import complexity
+from eradio.profile.clocks import state
 from eradio.profile.engines import load_engine
-from eradio.profile.engines.base import Job, Prepared
-from eradio.profile.engines.eager import Eager
-from eradio.profile.randomise import randomise_constants
-from eradio.profile.record import CallTimes, Measurement, Reference, environment_digest, identity
-from eradio.profile.target import Target
-from eradio.profile.throughput import compare
+from eradio.profile.engines.base import Prepared
+from eradio.profile.health import notes
+from eradio.profile.ready import Ready, job_of, made_ready
+from eradio.profile.record import CallTimes, Measurement, Reference, environment_digest, gpu_uuid, identity
+from eradio.profile.subject import Subject, subject_of
+from eradio.profile.target import SEARCH, Target
+from eradio.profile.throughput import Reading, compare
 from eradio.profile.warming import Clock
-from eradio.search_space import Architecture, Backbone, Network, build, deploy, windows_at
+from eradio.search_space import Network
+
+Watch = Callable[[str, float], None]
+"""Told what is being done, and which share of it is done, from 0 to 1."""
+
+Look = Callable[[Ready, Measurement], None]
 
 _CALIBRATION_PATIENCE = 4
-"""The canary's rate is measured once for all networks, so it may take this many times as long as one of them."""
+"""The canary's rate is measured once for all networks, so it may take this many times as long as one in a search."""
 
 
-def measure(network: Network, target: Target, *, canary_folder: Path, lock: DeviceLock | None) -> Measurement:
-    """Build a network with random weights and measure it.
+def measure(
+    network: Network,
+    target: Target,
+    *,
+    canary_folder: Path,
+    lock: DeviceLock | None,
+    calibration: Tensor | None = None,
+) -> Measurement:
+    """Build a network with random weights and measure it. See `measure_all`."""
+    subject = subject_of("network", network, target.resolution)
+    (found,) = measure_all([subject], target, canary_folder=canary_folder, lock=lock, calibration=calibration)
+    return found
+
+
+def measure_all(
+    subjects: Sequence[Subject],
+    target: Target,
+    *,
+    canary_folder: Path,
+    lock: DeviceLock | None,
+    calibration: Tensor | None = None,
+    watch: Watch | None = None,
+    then: Look | None = None,
+) -> tuple[Measurement, ...]:
+    """Measure networks in one run, their calls in turn, so that all see the same machine.
 
     Args:
-        network: what to build; its digest names the measurement.
+        subjects: the networks; their digests name the measurements.
         target: engine, batch, resolution, threads and protocol.
         canary_folder: where the canary's stored rates live; measurements against one folder share a unit.
         lock: the device, held alone while calls are timed; None where nothing else can be running.
+        calibration: [N, 3, H, W] real pictures, which int8 needs.
+        watch: told how far the run is.
+        then: given each prepared network and its measurement afterwards, still with the device to itself.
+
+    Returns:
+        One measurement a subject, in their order.
 
     Raises:
-        EradioError: the engine is missing, cannot run the network, or computes something else.
+        EradioError: the engine is missing, cannot run a network, or computes something else.
     """
-    found = measure_module(build(network), network.digest(), target, canary_folder=canary_folder, lock=lock)
-    if not isinstance(network, Architecture):
-        return found
-    return found.model_copy(update={"windows": windows_at(network, (target.resolution, target.resolution))})
-
-
-def measure_module(
-    module: nn.Module, digest: str, target: Target, *, canary_folder: Path, lock: DeviceLock | None
-) -> Measurement:
-    """Measure a network that is already built; `digest` must name its architecture. See `measure`.
-
-    What runs is the deploy form: batch norms folded and position biases computed, as far as they are ours, and what
-    timm offers of the kind for its own. What is counted is the network as it is trained.
-    """
-    module = copy.deepcopy(module).float().eval().requires_grad_(False)
-    randomise_constants(module)
-    pictures = fixed_pictures(target)
-    _try(module, pictures)
-    paper = complexity(module, target.resolution)
-    engine, job = load_engine(target.engine), job_of(target)
-    module = deployed(module, target.resolution)
-    with engine.prepare(module, job) as candidate, engine.prepare(Canary(), job) as canary:
-        with Eager().prepare(module, Job(pictures, target.threads)) as eager:
-            close = agreement(candidate.outputs(), eager.outputs(), target.engine, target.precision)
+    tell = watch or (lambda what, share: None)
+    with ExitStack() as open_ones:
+        ready = []
+        for place, subject in enumerate(subjects):
+            tell(f"preparing {subject.name}", place / len(subjects))
+            ready.append(open_ones.enter_context(made_ready(subject, target, calibration)))
+        canary = open_ones.enter_context(load_engine(target.engine).prepare(Canary(), job_of(target, calibration)))
         with lock.measuring() if lock else nullcontext():
+            tell("measuring", 0.0)
             reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
-            (reading,) = compare(
-                [candidate.run],
+            gpu = gpu_uuid(target.device)
+            before = state(gpu)
+            readings = compare(
+                [one.prepared.run for one in ready],
                 canary.run,
                 target.protocol,
                 clock=time.perf_counter,
                 stopwatch=stopwatch(target),
                 samples_a_call=target.batch,
+                watch=lambda share: tell("measuring", share),
             )
-            load = _load()
-    return Measurement(
-        identity=identity(digest, target),
-        network=digest,
-        target=target,
-        environment=environment_digest(),
-        throughput=reading.ratio.scaled(reference.images_per_second),
-        ratio=reading.ratio,
-        verdict="settled" if reading.settled else "unsettled",
-        latency_ms=float(np.median(reading.pairs.candidate)) * 1e3,
-        calls=reading.calls,
-        seconds=reading.seconds,
-        canary=reference,
-        parameters=paper.parameters,
-        gmacs=paper.gmacs,
-        activations=paper.activations,
-        agreement=close,
-        times=_quantiles(reading.pairs.candidate),
-        canary_times=_quantiles(reading.pairs.canary),
-        load=load,
-    )
+            after = state(gpu)
+            found = tuple(
+                _measurement(one, reading, target, reference, notes(reading.pairs.canary, before, after))
+                for one, reading in zip(ready, readings, strict=True)
+            )
+            for one, measurement in zip(ready, found, strict=True):
+                if then is not None:
+                    then(one, measurement)
+    return found
 
 
-def deployed(module: nn.Module, resolution: int) -> nn.Module:
-    """The deploy form for one resolution, as far as it is ours; what timm offers of the kind for its own networks."""
-    if isinstance(module, Backbone):
-        return deploy(module, (resolution, resolution))
-    fused: nn.Module = reparameterize_model(module)
-    return fused
-
-
-def _try(module: nn.Module, pictures: Tensor) -> None:
-    """One picture through the network, since what it refuses is better said once, before any engine says it.
-
-    Raises:
-        NetworkError: it does not take pictures of this size.
-    """
-    try:
-        with torch.inference_mode():
-            module(pictures[:1])
-    except NetworkError:
-        raise
-    except (AssertionError, RuntimeError, ValueError, TypeError) as error:
-        side, why = pictures.shape[2], " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise NetworkError(
-            f"This network does not take {side}x{side} pixels: {why[:200]}. Choose another resolution."
-        ) from None
-
-
-def calibrate(target: Target, *, canary_folder: Path, lock: DeviceLock | None) -> Reference:
+def calibrate(
+    target: Target, *, canary_folder: Path, lock: DeviceLock | None, calibration: Tensor | None = None
+) -> Reference:
     """The canary's rate, to which images per second refer: measured if the folder does not have it yet.
 
     To be called while the machine does nothing else of ours, so that one folder's unit is an idle machine's.
@@ -136,7 +119,7 @@ def calibrate(target: Target, *, canary_folder: Path, lock: DeviceLock | None) -
         EradioError: the engine is missing.
     """
     with (
-        load_engine(target.engine).prepare(Canary(), job_of(target)) as canary,
+        load_engine(target.engine).prepare(Canary(), job_of(target, calibration)) as canary,
         lock.measuring() if lock else nullcontext(),
     ):
         return reference_for(target, canary_folder, lambda: _calibrate(canary, target))
@@ -151,27 +134,47 @@ def stopwatch(target: Target) -> Clock:
     return time.process_time if target.threads == 1 and target.device == "cpu" else time.perf_counter
 
 
+def _measurement(
+    ready: Ready, reading: Reading, target: Target, reference: Reference, told: tuple[str, ...]
+) -> Measurement:
+    paper = ready.paper
+    return Measurement(
+        identity=identity(ready.subject.digest, target),
+        network=ready.subject.digest,
+        target=target,
+        environment=environment_digest(target),
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        throughput=reading.ratio.scaled(reference.images_per_second),
+        ratio=reading.ratio,
+        verdict="settled" if reading.settled else "unsettled",
+        latency_ms=float(np.median(reading.pairs.candidate)) * 1e3,
+        calls=reading.calls,
+        seconds=reading.seconds,
+        preparation_seconds=ready.seconds,
+        canary=reference,
+        parameters=ready.parameters,
+        gmacs=None if paper is None else paper.gmacs,
+        activations=None if paper is None else paper.activations,
+        windows=ready.subject.windows,
+        agreement=ready.agreement,
+        facts=ready.prepared.facts,
+        times=_quantiles(reading.pairs.candidate),
+        canary_times=_quantiles(reading.pairs.canary),
+        notes=told,
+        load=_load(),
+    )
+
+
 def _calibrate(canary: Prepared, target: Target) -> Reference:
     """The canary alone: its median rate, with the interval that all images per second of this store share."""
     found = rate(
         canary.run,
-        target.protocol,
+        SEARCH,
         patience=_CALIBRATION_PATIENCE,
         clock=time.perf_counter,
         stopwatch=stopwatch(target),
     )
     return Reference(canary=VERSION, images_per_second=target.batch * found.value, half_width=found.half_width())
-
-
-def job_of(target: Target) -> Job:
-    """What a target asks of an engine."""
-    return Job(fixed_pictures(target), target.threads, target.precision, target.device)
-
-
-def fixed_pictures(target: Target) -> Tensor:
-    """The batch every network is measured on: [B, 3, R, R] float32 in [0, 1], always the same."""
-    shape = (target.batch, 3, target.resolution, target.resolution)
-    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
 def _quantiles(seconds: NDArray[np.float64]) -> CallTimes:

@@ -2,9 +2,13 @@
 
 from typing import Any, Literal
 
+import torch
+
 from eradio.description import Description, digest_of
 from eradio.interval import Interval
-from eradio.manifest import environment
+from eradio.manifest import environment, versions
+from eradio.profile.engines import LISTINGS
+from eradio.profile.engines.base import Device, Facts
 from eradio.profile.target import Target
 from eradio.search_space.windows import StageWindow
 
@@ -51,6 +55,8 @@ class Measurement(Description):
     target: Target
     environment: str
     """Digest of hardware and library versions."""
+    made_at: str
+    """UTC, ISO 8601."""
     throughput: Interval
     """Images per second: the ratio times the canary's stored rate."""
     ratio: Interval
@@ -61,19 +67,27 @@ class Measurement(Description):
     calls: int
     seconds: float
     """Elapsed seconds of measuring, without warm-up and conversion."""
+    preparation_seconds: float
+    """Elapsed seconds of the engine's conversion, compilation and loading."""
     canary: Reference
     parameters: int
-    gmacs: float
-    """Giga multiply-accumulates of one picture."""
-    activations: int
-    """Elements put out by convolutions and matrix products for one picture."""
+    gmacs: float | None
+    """Giga multiply-accumulates of one picture; None for an ONNX file, which fvcore cannot count."""
+    activations: int | None
+    """Elements put out by convolutions and matrix products for one picture; None likewise."""
     windows: tuple[StageWindow, ...] = ()
     """Attention windows, stage by stage, and what they waste at this resolution."""
     agreement: Agreement
+    facts: Facts
+    """What the engine tells of what it prepared."""
     times: CallTimes
     canary_times: CallTimes
+    notes: tuple[str, ...] = ()
+    """What happened to the machine meanwhile, in sentences."""
     load: float | None
     """Load average of the host over the minute before the end; None where the system has none."""
+    reused: bool = False
+    """Whether another study on this machine measured it, and only the unit of images/s is this one's."""
 
 
 def identity(network_digest: str, target: Target) -> str:
@@ -82,11 +96,22 @@ def identity(network_digest: str, target: Target) -> str:
         "epoch": EPOCH,
         "network": network_digest,
         "target": target.model_dump(mode="json"),
-        "environment": environment_digest(),
+        "environment": environment_digest(target),
     }
     return digest_of(plain)
 
 
-def environment_digest() -> str:
-    """Digest of hardware and library versions of this process."""
-    return digest_of(environment())
+def environment_digest(target: Target) -> str:
+    """Digest of hardware and library versions of this process, those of the target's engine among them."""
+    return digest_of(environment_of(target))
+
+
+def environment_of(target: Target) -> dict[str, Any]:
+    """Hardware and library versions of this process, those of the target's engine among them."""
+    plain = environment()
+    return {**plain, "libraries": {**plain["libraries"], **versions(LISTINGS[target.engine].packages)}}
+
+
+def gpu_uuid(device: Device) -> str | None:
+    """How NVML calls the GPU that a target uses; None on the CPU."""
+    return f"GPU-{torch.cuda.get_device_properties(0).uuid}" if device == "cuda" else None

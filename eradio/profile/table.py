@@ -1,60 +1,138 @@
-"""A measurement for a terminal, and for a program."""
+"""A profile for a terminal."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from eradio.interval import Interval
-from eradio.profile.record import Measurement
+from eradio.profile.latency import Latency
+from eradio.profile.profile import Profile, Profiled
+from eradio.profile.roofline import Roofline
+from eradio.profile.shares import Share
 from eradio.search_space.windows import windows_in_words
 
+_NOTHING = "-"
 
-def table(measurements: Mapping[str, Measurement]) -> Table:
-    """One row a network: throughput with its interval, and what it would have cost on paper.
 
-    Args:
-        measurements: by the network's name, in the order of the rows.
-    """
-    grid = Table(caption=_caption(measurements))
-    grid.add_column("network", no_wrap=True)
-    for heading in ("images/s", "95 % interval", "× canary", "ms a batch", "M params", "GMACs", "calls"):
+def tables(profile: Profile) -> list[RenderableType]:
+    """What was measured and how sure it is, what it costs, and why."""
+    explained = [row for row in profile.networks if row.explanation is not None]
+    shown: list[RenderableType] = [_throughput(profile)]
+    if explained:
+        shown += [_costs(explained), *(Text(line) for row in explained for line in _reasons(row))]
+    for name, batch in profile.largest_batch.items():
+        shown.append(Text(f"{name}: about {batch:,} pictures a call would fill the memory that is free now."))
+    return shown
+
+
+def _throughput(profile: Profile) -> Table:
+    rows = profile.networks
+    targets = {row.measurement.target: None for row in rows}
+    several, rivals = len(targets) > 1, len(rows) > len(targets)
+    grid = Table(caption=_caption(profile), caption_justify="left")
+    grid.add_column("network", overflow="fold")
+    headings = [*(["px", "batch"] if several else []), "images/s", "95 % interval", "× canary", "ms a call"]
+    for heading in [*headings, *(["rank"] if rivals else [])]:
         grid.add_column(heading, justify="right", no_wrap=True)
-    grid.add_column("verdict")
-    for name, found in measurements.items():
+    grid.add_column("verdict", no_wrap=True)
+    for row in rows:
+        found = row.measurement
+        images = found.throughput
+        places = 1 if images.value < 100 else 0
         grid.add_row(
-            name,
-            f"{found.throughput.value:,.0f}",
-            _range(found.throughput),
-            f"{found.ratio.value:.3f} ± {found.ratio.half_width():.1%}",
+            Text(row.name),
+            *([str(found.target.resolution), str(found.target.batch)] if several else []),
+            f"{images.value:,.{places}f}",
+            f"{images.low:,.{places}f} to {images.high:,.{places}f}",
+            f"{found.ratio.value:.4g} ± {found.ratio.half_width():.1%}",
             f"{found.latency_ms:.2f}",
-            f"{found.parameters / 1e6:.2f}",
-            f"{found.gmacs:.3f}",
-            str(found.calls),
+            *([row.rank.words()] if rivals else []),
             found.verdict,
         )
     return grid
 
 
-def as_json(measurements: Mapping[str, Measurement]) -> str:
-    """The whole measurements by name, as indented JSON."""
-    plain = {name: found.model_dump(mode="json") for name, found in measurements.items()}
-    return json.dumps(plain, indent=2, allow_nan=False)
-
-
-def _range(interval: Interval) -> str:
-    return f"{interval.low:,.0f} to {interval.high:,.0f}"
-
-
-def _caption(measurements: Mapping[str, Measurement]) -> str:
-    targets = {found.target: None for found in measurements.values()}
+def _caption(profile: Profile) -> Text:
+    first = profile.networks[0].measurement.target
+    plural = "s" * (first.threads > 1)
+    one = len({(row.measurement.target.batch, row.measurement.target.resolution) for row in profile.networks}) == 1
+    where = f", batch {first.batch}, {first.resolution} px" if one else ""
     lines = [
-        f"{target.engine} {target.precision}, batch {target.batch}, {target.resolution} px, "
-        f"{target.threads} thread{'s' * (target.threads > 1)}"
-        for target in targets
+        f"{first.engine} {first.precision} on {first.device}{where}, {first.threads} thread{plural}",
+        *([profile.engine_choice] if profile.engine_choice else []),
+        *([f"int8 calibrated on {profile.calibration}"] if profile.calibration else []),
     ]
-    for name, found in measurements.items():
-        lines += [f"{name}: windows {windows_in_words(found.windows)}"] if found.windows else []
-    if any(found.verdict == "unsettled" for found in measurements.values()):
+    for row in profile.networks:
+        found, side = row.measurement, row.measurement.target.resolution
+        label = row.name if one else f"{row.name} at {side} px"
+        lines += [f"{label}: windows {windows_in_words(found.windows)}"] if found.windows else []
+        lines += [f"{label}: {note}" for note in found.notes]
+        lines += [f"{label}: left to PyTorch: {part}" for part in found.facts.fallback]
+    if any(row.measurement.verdict == "unsettled" for row in profile.networks):
         lines.append("unsettled: the interval was still wider than asked for when time was up")
-    return "\n".join(lines)
+    if any(row.rank.best != row.rank.worst for row in profile.networks):
+        lines.append("a range of ranks: intervals overlap, so these networks are not told apart")
+    return Text("\n".join(dict.fromkeys(lines)))
+
+
+def _costs(rows: Sequence[Profiled]) -> Table:
+    energy = any(row.explanation and row.explanation.joules_a_picture for row in rows)
+    grid = Table(caption="p50 / p90 / p99: elapsed milliseconds of single calls at batch 1", caption_justify="left")
+    grid.add_column("network", overflow="fold")
+    headings = ["M params", "GMACs", "M act.", "MB weights", "MB peak", *(["J/picture"] if energy else [])]
+    for heading in [*headings, "p50 / p90 / p99 ms", "s to prepare"]:
+        grid.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        found, why = row.measurement, row.explanation
+        assert why is not None
+        cells = [
+            f"{found.parameters / 1e6:.2f}",
+            _or_nothing(found.gmacs, 1, ".3f"),
+            _or_nothing(found.activations, 1e6, ".2f"),
+            _or_nothing(why.weights_bytes, 1e6, ",.1f"),
+            _or_nothing(why.peak_bytes, 1e6, ",.0f"),
+            *([_or_nothing(why.joules_a_picture, 1, ".3g")] if energy else []),
+            _quantiles(why.latency),
+            f"{found.preparation_seconds:.1f}",
+        ]
+        grid.add_row(Text(row.name), *cells)
+    return grid
+
+
+def _reasons(row: Profiled) -> Iterable[str]:
+    why = row.explanation
+    assert why is not None
+    label = f"{row.name}, {row.measurement.target.resolution} px, batch {row.measurement.target.batch}"
+    if why.shares is not None:
+        yield f"{label}, time in eager by stage: {_shares(why.shares.stages)}"
+        yield f"{label}, time in eager by kind: {_shares(why.shares.kinds)}"
+    if why.layers:
+        slowest = sorted(why.layers, key=lambda layer: -layer.milliseconds)[:5]
+        told = ", ".join(f"{layer.name} {layer.milliseconds:.3f} ms" for layer in slowest)
+        yield f"{label}, slowest layers by the engine's own account: {told}"
+    if why.roofline is not None:
+        yield f"{label}, roofline: {_roofline(why.roofline)}"
+
+
+def _shares(shares: Sequence[Share]) -> str:
+    return ", ".join(f"{one.name} {one.share:.0%}" for one in shares if one.share >= 0.005)
+
+
+def _roofline(under: Roofline) -> str:
+    roof = under.roof
+    return (
+        f"{under.gflops:,.3g} GFLOP/s, {under.share:.0%} of what is attainable at {under.intensity:,.3g} FLOP/byte "
+        f"({under.bound}-bound; at best {roof.gflops:,.0f} GFLOP/s and {roof.gigabytes_per_second:,.3g} GB/s)"
+    )
+
+
+def _quantiles(latency: Latency | None) -> str:
+    if latency is None:
+        return _NOTHING
+    known = (latency.p50, latency.p90, latency.p99)
+    return " / ".join(_NOTHING if one is None else f"{one.value:.2f}" for one in known)
+
+
+def _or_nothing(value: float | None, unit: float, form: str) -> str:
+    return _NOTHING if value is None else format(value / unit, form)

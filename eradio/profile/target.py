@@ -27,6 +27,10 @@ class Protocol(Description):
     """What the calls timed together should take; a network whose one call takes longer has one call a block."""
     min_samples: int = Field(default=1, ge=1)
     """Pictures the candidate must have processed before any look; MLPerf's offline scenario asks for 24,576."""
+    latency_calls: int = Field(default=1000, ge=1)
+    """Single calls at batch 1 that are timed where latency is asked for, if there is time."""
+    latency_seconds: float = Field(default=5.0, gt=0)
+    """Longest time for them."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -58,9 +62,12 @@ FINAL = Protocol(
     warm_up_seconds=10.0,
     block_seconds=0.05,
     min_samples=24_576,
+    latency_calls=270_336,
+    latency_seconds=1200.0,
 )
-"""For the networks of a final front: 0.5 % asked for, 600 to 1200 s a network, and the 24,576 pictures of MLPerf
-Inference's offline scenario (mlcommons/inference_policies, inference_rules.adoc)."""
+"""For the networks of a final front: 0.5 % asked for, 600 to 1200 s a network, the 24,576 pictures of MLPerf
+Inference's offline scenario, and in single calls the 270,336 of its p99 if 20 minutes allow
+(mlcommons/inference_policies, inference_rules.adoc)."""
 
 _NAMED = {"search": SEARCH, "standard": STANDARD, "final": FINAL}
 

@@ -17,7 +17,7 @@ from eradio.onnx_file import write_program
 from eradio.profile.coverage.environment import Worker, folder, install_line, pins
 from eradio.profile.coverage.report import Built, Coverage, Lowered, Refused, coverage_table
 from eradio.profile.engines.base import Flat
-from eradio.profile.measuring import deployed
+from eradio.profile.ready import deployed
 from eradio.tracing import traced
 
 __all__ = [

@@ -19,6 +19,8 @@ class Listing(NamedTuple):
     """The line that installs its library."""
     offers: Mapping[Device, tuple[Precision, ...]]
     """Precisions by device."""
+    packages: tuple[str, ...] = ()
+    """Further distributions whose versions decide its speed."""
 
 
 _HERE = "eradio.profile.engines"
@@ -36,16 +38,21 @@ LISTINGS: Mapping[str, Listing] = {
         {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")},
     ),
     "onnxruntime": Listing(
-        f"{_HERE}.onnxruntime:OnnxRuntime", "onnxruntime", "pip install 'eradio[onnx]'", {"cpu": ("fp32", "int8")}
+        f"{_HERE}.onnxruntime:OnnxRuntime",
+        "onnxruntime",
+        "pip install 'eradio[onnx]'",
+        {"cpu": ("fp32", "int8")},
+        ("onnxruntime", "onnx", "onnxscript"),
     ),
     "openvino": Listing(
-        f"{_HERE}.openvino:OpenVino", "openvino", "pip install openvino", {"cpu": ("fp32", "bf16", "int8")}
+        f"{_HERE}.openvino:OpenVino", "openvino", "pip install openvino", {"cpu": ("fp32", "bf16", "int8")}, ("nncf",)
     ),
     "tensorrt": Listing(
         f"{_HERE}.tensorrt:TensorRt",
         "torch_tensorrt",
         "pip install 'eradio[tensorrt]'",
         {"cuda": ("fp32", "fp16", "bf16")},
+        ("torch-tensorrt", "tensorrt-cu13"),
     ),
 }
 

@@ -1,0 +1,121 @@
+"""Why a throughput is what it is: memory, latency, energy, where the time goes, and how near the roof that is."""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from eradio.description import Description
+from eradio.errors import EradioError
+from eradio.profile.energy import EnergyMeter
+from eradio.profile.engines.base import Layer
+from eradio.profile.latency import Latency, latency
+from eradio.profile.memory import MemoryWatch, weights_bytes
+from eradio.profile.ready import Ready, fixed_pictures
+from eradio.profile.roofline import Roof, Roofline, under_roof
+from eradio.profile.shares import Shares, shares
+from eradio.profile.target import Target
+
+_ENERGY_SECONDS = 2.0
+
+
+class Explanation(Description):
+    """What is known of one network beside its throughput; None for what this machine or engine does not tell."""
+
+    weights_bytes: int | None
+    """In the target's precision; None for an ONNX file."""
+    peak_bytes: int | None
+    """The most memory the process took to hold and run the network at the target's batch."""
+    joules_a_picture: float | None
+    """Of the whole processor package or GPU while the network ran, whatever else did."""
+    latency: Latency | None
+    """Of single calls on one picture, in elapsed time."""
+    shares: Shares | None
+    """Where the time of a call goes in eager PyTorch; None for an ONNX file."""
+    layers: tuple[Layer, ...]
+    """Where it goes by the engine's own account."""
+    roofline: Roofline | None
+
+
+def explained(
+    ready: Ready, target: Target, images_per_second: float, roof: Roof | None, watch: Callable[[float], None]
+) -> Explanation:
+    """Look into a network that is prepared, with the device to itself.
+
+    Args:
+        ready: the network.
+        target: what it was measured on.
+        images_per_second: as measured.
+        roof: the machine's, in the target's precision.
+        watch: told which share of the latency's calls is done.
+    """
+    module, paper = ready.module, ready.paper
+    weights = None if module is None else weights_bytes(module, target.precision)
+    under = None
+    if roof is not None and paper is not None and weights is not None:
+        under = under_roof(
+            roof,
+            images_per_second=images_per_second,
+            gmacs=paper.gmacs,
+            activations=paper.activations,
+            weights=weights,
+            batch=target.batch,
+        )
+    return Explanation(
+        weights_bytes=weights,
+        peak_bytes=_peak(ready, target, weights),
+        joules_a_picture=_energy(ready, target),
+        latency=_latency(ready, target, watch),
+        shares=None if module is None else _shares(module, target),
+        layers=ready.prepared.layers(),
+        roofline=under,
+    )
+
+
+def _peak(ready: Ready, target: Target, weights: int | None) -> int | None:
+    """From preparing the network once more, watched."""
+    watch = MemoryWatch(target.device)
+    with ready.again(target) as prepared:
+        watch.forget()
+        prepared.run()
+        peak = watch.peak_bytes()
+    # Less than its own weights means that memory was reused which the process held already.
+    return None if peak is None or (weights is not None and peak < weights) else peak
+
+
+def _energy(ready: Ready, target: Target) -> float | None:
+    meter = EnergyMeter(target.device)
+    if meter.joules() is None:
+        return None
+    until, calls = time.perf_counter() + _ENERGY_SECONDS, 0
+    while time.perf_counter() < until:
+        ready.prepared.run()
+        calls += 1
+    joules = meter.joules()
+    return None if joules is None else joules / (calls * target.batch)
+
+
+def _latency(ready: Ready, target: Target, watch: Callable[[float], None]) -> Latency | None:
+    """None where an ONNX file does not take one picture a call."""
+    single = target.model_copy(update={"batch": 1})
+    try:
+        with ready.again(single) as prepared:
+            return latency(
+                prepared.run,
+                clock=time.perf_counter,
+                watch=watch,
+                min_calls=target.protocol.latency_calls,
+                max_seconds=target.protocol.latency_seconds,
+            )
+    except EradioError:
+        if ready.subject.onnx is None:
+            raise
+        return None
+
+
+def _shares(module: torch.nn.Module, target: Target) -> Shares:
+    module.to(target.device)
+    try:
+        return shares(module, fixed_pictures(target).to(target.device), target.threads)
+    finally:
+        module.cpu()

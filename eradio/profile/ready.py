@@ -1,0 +1,162 @@
+"""A network brought to where it can be timed: built, counted, converted, and compared with eager."""
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from timm.utils.model import reparameterize_model
+from torch import Tensor, nn
+
+from eradio.errors import EradioError, NetworkError
+from eradio.profile.agreement import agreement
+from eradio.profile.complexity import Complexity, complexity
+from eradio.profile.engines import LISTINGS, load_engine
+from eradio.profile.engines.base import Engine, Job, Outputs, Prepared
+from eradio.profile.engines.eager import Eager
+from eradio.profile.randomise import randomise_constants
+from eradio.profile.record import Agreement
+from eradio.profile.subject import Subject
+from eradio.profile.target import Target
+from eradio.search_space import Backbone, deploy
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A subject that an engine has prepared."""
+
+    subject: Subject
+    module: nn.Module | None
+    """Its deploy form, on the CPU in float32; None for an ONNX file."""
+    prepared: Prepared
+    seconds: float
+    """Elapsed seconds of the engine's preparation."""
+    parameters: int
+    paper: Complexity | None
+    """None for an ONNX file, which fvcore cannot count."""
+    agreement: Agreement
+    calibration: Tensor | None = None
+
+    def again(self, target: Target) -> Prepared:
+        """The same network prepared once more, for another batch, say."""
+        job, engine = job_of(target, self.calibration), load_engine(target.engine)
+        if self.subject.onnx is not None:
+            return _from_onnx(engine, self.subject.onnx, job)
+        assert self.module is not None
+        return engine.prepare(self.module, job)
+
+
+@contextmanager
+def made_ready(subject: Subject, target: Target, calibration: Tensor | None = None) -> Iterator[Ready]:
+    """Prepare a network for a target and check what it computes; what was prepared is closed afterwards.
+
+    What runs is the deploy form: batch norms folded and position biases computed, as far as they are ours, and what
+    timm offers of the kind for its own. What is counted is the network as it is trained.
+
+    Raises:
+        EradioError: the engine is missing, cannot run the network, or computes something else.
+    """
+    job, engine = job_of(target, calibration), load_engine(target.engine)
+    with ExitStack() as open_ones:
+        if subject.onnx is not None:
+            parameters, paper, module = onnx_parameters(subject.onnx), None, None
+            start = time.perf_counter()
+            prepared = open_ones.enter_context(_from_onnx(engine, subject.onnx, job))
+            seconds = time.perf_counter() - start
+            wanted = _onnx_reference(subject.onnx, job)
+        else:
+            assert subject.module is not None
+            network = copy.deepcopy(subject.module).float().eval().requires_grad_(False)
+            randomise_constants(network)
+            _try(network, job.pictures)
+            paper = complexity(network, target.resolution)
+            parameters, module = paper.parameters, deployed(network, target.resolution)
+            start = time.perf_counter()
+            prepared = open_ones.enter_context(engine.prepare(module, job))
+            seconds = time.perf_counter() - start
+            with Eager().prepare(module, Job(job.pictures, target.threads)) as eager:
+                wanted = eager.outputs()
+        close = agreement(prepared.outputs(), wanted, target.engine, target.precision)
+        yield Ready(subject, module, prepared, seconds, parameters, paper, close, calibration)
+
+
+def deployed(module: nn.Module, resolution: int) -> nn.Module:
+    """The deploy form for one resolution, as far as it is ours; what timm offers of the kind for its own networks."""
+    if isinstance(module, Backbone):
+        return deploy(module, (resolution, resolution))
+    fused: nn.Module = reparameterize_model(module)
+    return fused
+
+
+def job_of(target: Target, calibration: Tensor | None = None) -> Job:
+    """What a target asks of an engine.
+
+    Raises:
+        EradioError: int8 is asked for without pictures to calibrate it on.
+    """
+    if target.precision == "int8" and calibration is None:
+        raise EradioError("int8 needs calibration pictures; give a folder of pictures like those it will see.")
+    used = calibration if target.precision == "int8" else None
+    return Job(fixed_pictures(target), target.threads, target.precision, target.device, used)
+
+
+def fixed_pictures(target: Target) -> Tensor:
+    """The batch every network is measured on: [B, 3, R, R] float32 in [0, 1], always the same."""
+    shape = (target.batch, 3, target.resolution, target.resolution)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def onnx_parameters(path: Path) -> int:
+    """Number of weights in an ONNX file.
+
+    Raises:
+        EradioError: the file cannot be read as ONNX, or the library is missing.
+    """
+    try:
+        import onnx
+
+        graph = onnx.load(path, load_external_data=False).graph
+    except ImportError as error:
+        raise EradioError(f"An ONNX file needs onnx ({error}). Run: {LISTINGS['onnxruntime'].install}") from None
+    except Exception as error:  # protobuf refuses a strange file with anything
+        raise EradioError(f"{path} cannot be read as ONNX ({type(error).__name__}).") from None
+    floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+    sizes = (torch.Size(entry.dims).numel() for entry in graph.initializer if entry.data_type in floats)
+    return sum(sizes)
+
+
+def _from_onnx(engine: Engine, path: Path, job: Job) -> Prepared:
+    takes = getattr(engine, "prepare_onnx", None)
+    if takes is None:
+        raise EradioError(f"Engine '{engine.name}' takes no ONNX file; choose onnxruntime or openvino.")
+    prepared: Prepared = takes(path, job)
+    return prepared
+
+
+def _onnx_reference(path: Path, job: Job) -> Outputs:
+    """What the file says, computed by ONNX Runtime without any rewriting of the graph."""
+    plain = Job(job.pictures, job.threads)
+    with load_engine("onnxruntime").prepare_onnx(path, plain, optimise=False) as reference:  # type: ignore[attr-defined]
+        outputs: Outputs = reference.outputs()
+    return outputs
+
+
+def _try(module: nn.Module, pictures: Tensor) -> None:
+    """One picture through the network, since what it refuses is better said once, before any engine says it.
+
+    Raises:
+        NetworkError: it does not take pictures of this size.
+    """
+    try:
+        with torch.inference_mode():
+            module(pictures[:1])
+    except NetworkError:
+        raise
+    except (AssertionError, RuntimeError, ValueError, TypeError) as error:
+        side, why = pictures.shape[2], " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise NetworkError(
+            f"This network does not take {side}x{side} pixels: {why[:200]}. Choose another resolution."
+        ) from None

@@ -1,0 +1,121 @@
+"""From the command line's words to a profile."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from eradio.errors import EradioError
+from eradio.profile import Profile, Target, profile_command, protocol_named
+from eradio.profile.auto import choose
+from eradio.profile.coverage.command import coverage_command
+from eradio.profile.coverage.report import Coverage
+from eradio.subjects.find import find
+from eradio.subjects.pictures import calibration_pictures
+
+_CALIBRATION_PICTURES = 64
+
+
+def profile_named(
+    names: Sequence[str],
+    *,
+    command: str,
+    protocol: str,
+    window: str | None,
+    calibration: Path | None,
+    only_throughput: bool,
+    console: Console,
+    **options: Any,
+) -> Profile:
+    """Measure networks by what a user calls them.
+
+    Args:
+        names: as `find` takes them.
+        command: what repeats this.
+        protocol: search, standard or final.
+        window: as `find` takes it.
+        calibration: a folder of pictures for int8; the embedded scenes if None.
+        only_throughput: leave out everything else.
+        console: where progress is shown, if it is a terminal.
+        options: engine, device, precision, batches, sides and threads; see `targets_of`.
+
+    Raises:
+        EradioError: an option is wrong, a network is not found, or could not be measured.
+    """
+    targets, reason = targets_of(protocol=protocol, **options)
+    with _progress(console) as watch:
+        return profile_command(
+            lambda side: [find(name, side, window) for name in names],
+            targets,
+            command=command,
+            choice=reason,
+            why=not only_throughput,
+            calibration=partial(_pictures, calibration) if targets[0].precision == "int8" else None,
+            calibrated_on=str(calibration) if calibration else "the embedded scenes",
+            watch=watch,
+        )
+
+
+def coverage_named(names: Sequence[str], *, window: str | None, batches: str, sides: str, **_: Any) -> list[Coverage]:
+    """Ask what TensorRT would take of networks; see `coverage`.
+
+    Raises:
+        EradioError: a network is not found, or TensorRT-RTX is not installed.
+    """
+    (batch, *_others), (side, *_sides) = _numbers(batches, "--batch"), _numbers(sides, "--resolution")
+    target = Target.parse({"engine": "eager", "batch": batch, "resolution": side}, "The command line")
+    return [coverage_command(find(name, side, window), target) for name in names]
+
+
+def targets_of(
+    *, engine: str, device: str, precision: str, batches: str, sides: str, threads: int, protocol: str = "standard"
+) -> tuple[list[Target], str]:
+    """One target a batch and resolution, and why this engine and device if either was `auto`.
+
+    Raises:
+        EradioError: an option is wrong, or no installed engine offers the precision.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise EradioError(f"--device must be auto, cpu or cuda, not '{device}'.")
+    if precision not in ("fp32", "fp16", "bf16", "int8"):
+        raise EradioError(f"--precision must be fp32, fp16, bf16 or int8, not '{precision}'.")
+    choice = choose(engine, device, precision)  # type: ignore[arg-type]
+    common = {"engine": choice.engine, "device": choice.device, "precision": precision, "threads": threads}
+    common["protocol"] = protocol_named(protocol).model_dump()
+    pairs = product(_numbers(sides, "--resolution"), _numbers(batches, "--batch"))
+    where = "The command line"
+    return [Target.parse({**common, "resolution": side, "batch": batch}, where) for side, batch in pairs], choice.reason
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise EradioError(f"{option} must be a number or several with commas, as in 1,8,32, not '{text}'.") from None
+
+
+def _pictures(folder: Path | None, side: int, batch: int) -> Any:
+    return calibration_pictures(folder, side, max(_CALIBRATION_PICTURES, batch))
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str, float], None]]:
+    """One bar for what is being done, with the time it has left; it leaves nothing behind."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+        doing = ""
+
+        def watch(what: str, share: float) -> None:
+            nonlocal doing
+            if what != doing:
+                doing = what
+                progress.reset(task, description=what)
+            progress.update(task, completed=share)
+
+        yield watch
