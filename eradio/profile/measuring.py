@@ -137,7 +137,7 @@ def stopwatch(target: Target) -> Clock:
 def _measurement(
     ready: Ready, reading: Reading, target: Target, reference: Reference, told: tuple[str, ...]
 ) -> Measurement:
-    paper = ready.paper
+    paper, times = ready.paper, _quantiles(reading.pairs.candidate)
     return Measurement(
         identity=identity(ready.subject.digest, target),
         network=ready.subject.digest,
@@ -147,7 +147,7 @@ def _measurement(
         throughput=reading.ratio.scaled(reference.images_per_second),
         ratio=reading.ratio,
         verdict="settled" if reading.settled else "unsettled",
-        latency_ms=float(np.median(reading.pairs.candidate)) * 1e3,
+        latency_ms=times.median,
         calls=reading.calls,
         seconds=reading.seconds,
         preparation_seconds=ready.seconds,
@@ -158,7 +158,7 @@ def _measurement(
         windows=ready.subject.windows,
         agreement=ready.agreement,
         facts=ready.prepared.facts,
-        times=_quantiles(reading.pairs.candidate),
+        times=times,
         canary_times=_quantiles(reading.pairs.canary),
         notes=told,
         load=_load(),

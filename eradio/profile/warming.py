@@ -22,11 +22,9 @@ class _Warm:
     seconds: list[float] = field(default_factory=list)
 
     def block(self, seconds: float, stopwatch: Clock) -> None:
-        start = stopwatch()
-        self.run(self.calls)
-        taken = stopwatch() - start
-        self.seconds.append(max(taken / self.calls, _SHORTEST))
-        if taken < seconds / 2:
+        taken = max(timed(self.run, self.calls, stopwatch), _SHORTEST)
+        self.seconds.append(taken)
+        if taken * self.calls < seconds:
             self.calls *= 2
 
     def stationary(self) -> bool:
@@ -35,13 +33,22 @@ class _Warm:
         return bool(abs(later - earlier) <= _TOLERANCE * earlier)
 
 
+def timed(run: Run, calls: int, stopwatch: Clock) -> float:
+    """Seconds of one call in a block; a block of several begins with one more, untimed, that refills the caches."""
+    if calls > 1:
+        run(1)
+    start = stopwatch()
+    run(calls)
+    return (stopwatch() - start) / calls
+
+
 def warm_up(
     runs: Sequence[Run], seconds: float, block_seconds: float, *, clock: Clock, stopwatch: Clock
 ) -> tuple[float, ...]:
     """Run all in turn until none gets faster any more, for at most `seconds` (and always once).
 
     Stationary means that the medians of two chunks of three blocks in a row differ by less than 5 % for all. Blocks
-    begin with one call and double until they take half of `block_seconds`, since a call among many queued ones can be
+    begin with one call and double until they take `block_seconds`, since a call among many queued ones can be
     far shorter than one that is waited for.
 
     Returns:

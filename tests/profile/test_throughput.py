@@ -53,17 +53,18 @@ def test_a_drift_that_never_turns_leaves_no_bias_whoever_goes_first():
 
 def test_spikes_in_half_of_all_samples_leave_no_bias():
     """A skewed disturbance, charged in proportion to time, strikes candidate and canary alike."""
-    values = [measured(machine(seed, white=0.01, spikes=25.0, spike_seconds=0.01)).ratio.value for seed in range(40)]
-    error = np.std(values, ddof=1) / math.sqrt(len(values))
-    assert error < 0.005
-    assert abs(np.mean(values) - 0.5) < 4 * 0.5 * error
+    readings = [measured(machine(seed, white=0.01, spikes=10.0, spike_seconds=0.01)) for seed in range(100)]
+    off = np.log([reading.ratio.value / 0.5 for reading in readings])
+    error = off.std(ddof=1) / math.sqrt(len(off))
+    assert error < 0.002
+    assert abs(off.mean()) < 4 * error
 
 
 def test_a_steady_machine_settles_at_the_first_look():
-    protocol = Protocol(min_seconds=0.5, max_seconds=8.0, looks=5)
+    protocol = Protocol(min_seconds=1.5, max_seconds=24.0, looks=5)
     reading = measured(machine(), protocol)
     assert reading.settled
-    assert 0.5 <= reading.seconds < 0.53
+    assert 1.5 <= reading.seconds < 1.6
 
 
 def test_a_noisy_machine_is_looked_at_again_and_then_called_unsettled():
@@ -74,18 +75,18 @@ def test_a_noisy_machine_is_looked_at_again_and_then_called_unsettled():
 
 
 def test_a_middling_machine_settles_at_one_of_the_looks_in_between():
-    protocol = Protocol(min_seconds=0.2, max_seconds=20.0, looks=5)
+    protocol = Protocol(min_seconds=0.8, max_seconds=80.0, looks=5)
     reading = measured(machine(white=0.1), protocol)
     assert reading.settled
-    assert any(look <= reading.seconds < look + 0.05 for look in protocol.look_times()[1:-1])
+    assert any(look <= reading.seconds < look + 0.1 for look in protocol.look_times()[1:-1])
 
 
 def test_bounds_are_in_elapsed_time_and_calls_in_the_stopwatchs():
-    reading = measured(machine(neighbours=0.02))
+    simulated = machine(neighbours=0.005)
+    reading = measured(simulated)
     assert reading.ratio.value == pytest.approx(0.5)
     assert reading.seconds == pytest.approx(SEARCH.min_seconds, abs=0.2)
-    charged = reading.pairs.candidate.sum() * reading.pairs.calls
-    assert charged < reading.seconds / 4
+    assert simulated.stolen > 0.2
 
 
 def test_a_slow_network_still_gets_enough_calls_for_an_interval():
@@ -95,7 +96,7 @@ def test_a_slow_network_still_gets_enough_calls_for_an_interval():
 
 def test_a_run_goes_on_until_the_candidate_has_processed_as_many_pictures_as_asked_for():
     reading = measured(machine(), Protocol(min_samples=24_576), samples_a_call=8)
-    assert 24_576 <= reading.calls * 8 < 24_576 + 32
+    assert 24_576 <= reading.calls * 8 < 24_576 + 2 * 5 * 8
     assert reading.settled
     assert reading.seconds > SEARCH.max_seconds
 
@@ -115,7 +116,7 @@ def test_without_noise_the_ratio_is_exact_and_both_are_timed_for_as_long(candida
 
 def test_calls_alternate_and_every_other_round_runs_backwards():
     order = []
-    simulated = machine(candidate=0.01, canary=0.02)
+    simulated = machine(candidate=0.02, canary=0.02)
 
     def noted(name, run):
         return lambda calls: (order.append(name), run(calls))
@@ -128,6 +129,27 @@ def test_calls_alternate_and_every_other_round_runs_backwards():
         stopwatch=simulated.stopwatch,
     )
     assert "".join(order).removeprefix("ABc") == "AcBccBcA" * (len(order) // 8)
+
+
+def test_the_first_call_of_a_block_of_several_is_not_timed():
+    """The other network has emptied the caches, so every first call takes three times as long."""
+    simulated = machine()
+    last = []
+
+    def cold(name, seconds):
+        def run(calls):
+            extra = 2 * seconds if last[-1:] != [name] else 0
+            last.append(name)
+            simulated.now += calls * seconds + extra
+
+        return run
+
+    (reading,) = compare(
+        [cold("candidate", 0.004)], cold("canary", 0.002), SEARCH, clock=simulated.clock, stopwatch=simulated.clock
+    )
+    assert (reading.pairs.calls, reading.pairs.canary_calls) == (5, 10)
+    np.testing.assert_allclose(reading.pairs.candidate, 0.004)
+    np.testing.assert_allclose(reading.pairs.canary, 0.002)
 
 
 def test_candidates_in_one_run_have_a_reading_and_a_verdict_each():
