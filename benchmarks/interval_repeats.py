@@ -21,8 +21,9 @@ from eradio.profile.canary import Canary
 from eradio.profile.clocks import state
 from eradio.profile.engines import load_engine
 from eradio.profile.health import notes
-from eradio.profile.measuring import job_of, stopwatch
+from eradio.profile.measuring import stopwatch
 from eradio.profile.randomise import randomise_constants
+from eradio.profile.ready import job_of
 from eradio.profile.target import SEARCH, STANDARD
 from eradio.profile.throughput import Reading, compare
 from eradio.search_space import build, named

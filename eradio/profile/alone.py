@@ -9,13 +9,12 @@ from eradio.profile.throughput import EARLY_LOOK, FEWEST_ROUNDS
 from eradio.profile.warming import Clock, Run, warm_up
 
 
-def rate(run: Run, protocol: Protocol, *, patience: float, clock: Clock, stopwatch: Clock) -> Interval:
+def rate(run: Run, protocol: Protocol, *, clock: Clock, stopwatch: Clock) -> Interval:
     """Calls a second: the median over blocks with its 95 % interval.
 
     Args:
         run: calls of the network.
         protocol: its bounds, and the half-width at which to stop.
-        patience: multiplies the protocol's seconds.
         clock: elapsed seconds.
         stopwatch: seconds that a call is charged.
     """
@@ -24,11 +23,11 @@ def rate(run: Run, protocol: Protocol, *, patience: float, clock: Clock, stopwat
     rates: list[float] = []
     start = clock()
     for look in protocol.look_times():
-        while clock() - start < patience * look or len(rates) < FEWEST_ROUNDS:
+        while clock() - start < look or len(rates) < FEWEST_ROUNDS:
             before = stopwatch()
             run(calls)
             rates.append(calls / (stopwatch() - before))
-        last = clock() - start >= patience * protocol.max_seconds
+        last = clock() - start >= protocol.max_seconds
         found = median_interval(np.log(rates), 1.0 if last else EARLY_LOOK).exponential()
         if last or found.half_width() <= protocol.half_width:
             break

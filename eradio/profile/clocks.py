@@ -38,6 +38,8 @@ class State:
     """Of a clock that only goes forward."""
     stolen: float | None = None
     """Seconds that the host has given to other virtual machines since this one started, over all processors."""
+    others: float | None = None
+    """Processor seconds that all other processes have used since the machine started."""
     cpu_mhz: float | None = None
     """Median over the processors this process may use."""
     gpu: Gpu | None = None
@@ -51,14 +53,17 @@ def state(gpu: str | None = None, *, proc: Path = Path("/proc"), system: Path = 
         proc: where the kernel tells of processes.
         system: where it tells of devices.
     """
-    return State(time.monotonic(), _stolen(proc), _cpu_mhz(proc, system), _gpu(gpu) if gpu else None)
+    stolen, others = _processors(proc)
+    return State(time.monotonic(), stolen, others, _cpu_mhz(proc, system), _gpu(gpu) if gpu else None)
 
 
-def _stolen(proc: Path) -> float | None:
-    """The eighth number of the first line of /proc/stat, in ticks (man 5 proc_stat)."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        return int((proc / "stat").read_text().split("\n", 1)[0].split()[8]) / os.sysconf("SC_CLK_TCK")
-    return None
+def _processors(proc: Path) -> tuple[float | None, float | None]:
+    """Stolen and other processes' seconds, from the ticks in the first line of /proc/stat (man 5 proc_stat)."""
+    with contextlib.suppress(OSError, ValueError):
+        ticks = [int(word) for word in (proc / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+        user, nice, system, _, _, irq, softirq, stolen = (count / os.sysconf("SC_CLK_TCK") for count in ticks)
+        return stolen, user + nice + system + irq + softirq - time.process_time()
+    return None, None
 
 
 def _cpu_mhz(proc: Path, system: Path) -> float | None:

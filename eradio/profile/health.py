@@ -11,6 +11,9 @@ _FEWEST_BLOCKS = 12
 _LEAST_CHANGE = 0.05
 """Smaller changes of speed, clock or stolen time are everyday, and the ratio to the canary does not have them."""
 
+_BUSY = 0.25
+"""Processors in use by others that are worth a word."""
+
 _SURE = 5.0
 """A step is one where the two sides differ by this many standard errors."""
 
@@ -23,7 +26,13 @@ def notes(canary: NDArray[np.float64], before: State, after: State) -> tuple[str
         before: the machine just before the run.
         after: the machine just after it.
     """
-    return (*_speed(canary), *_stolen(before, after), *_cpu(before, after), *_gpu(before.gpu, after.gpu))
+    return (
+        *_speed(canary),
+        *_others(before, after),
+        *_stolen(before, after),
+        *_cpu(before, after),
+        *_gpu(before.gpu, after.gpu),
+    )
 
 
 def _speed(canary: NDArray[np.float64]) -> tuple[str, ...]:
@@ -62,13 +71,28 @@ def _step(logs: NDArray[np.float64]) -> tuple[int, float]:
     return (0, 0.0) if drifting or abs(jump) <= max(_SURE * error, 2 * _LEAST_CHANGE) else (at + width, jump)
 
 
-def _stolen(before: State, after: State) -> tuple[str, ...]:
-    if before.stolen is None or after.stolen is None or after.seconds <= before.seconds:
+def _others(before: State, after: State) -> tuple[str, ...]:
+    busy = _rate(before.others, after.others, before, after)
+    if busy <= _BUSY:
         return ()
-    share = (after.stolen - before.stolen) / (after.seconds - before.seconds)
+    return (
+        f"Other processes used {busy:.1f} processors meanwhile; caches and cores shared with them make ratios wander "
+        "by several per cent from run to run.",
+    )
+
+
+def _stolen(before: State, after: State) -> tuple[str, ...]:
+    share = _rate(before.stolen, after.stolen, before, after)
     if share <= _LEAST_CHANGE:
         return ()
     return (f"The host gave {share:.0%} of one processor's time to other virtual machines (steal time).",)
+
+
+def _rate(first: float | None, last: float | None, before: State, after: State) -> float:
+    """Growth of a counter a second; 0 where it is not known."""
+    if first is None or last is None or after.seconds <= before.seconds:
+        return 0.0
+    return (last - first) / (after.seconds - before.seconds)
 
 
 def _cpu(before: State, after: State) -> tuple[str, ...]:

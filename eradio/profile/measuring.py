@@ -21,7 +21,7 @@ from eradio.profile.health import notes
 from eradio.profile.ready import Ready, job_of, made_ready
 from eradio.profile.record import CallTimes, Measurement, Reference, environment_digest, gpu_uuid, identity
 from eradio.profile.subject import Subject, subject_of
-from eradio.profile.target import SEARCH, Target
+from eradio.profile.target import STANDARD, Protocol, Target
 from eradio.profile.throughput import Reading, compare
 from eradio.profile.warming import Clock
 from eradio.search_space import Network
@@ -169,12 +169,21 @@ def _calibrate(canary: Prepared, target: Target) -> Reference:
     """The canary alone: its median rate, with the interval that all images per second of this store share."""
     found = rate(
         canary.run,
-        SEARCH,
-        patience=_CALIBRATION_PATIENCE,
+        _patient(target.protocol),
         clock=time.perf_counter,
         stopwatch=stopwatch(target),
     )
     return Reference(canary=VERSION, images_per_second=target.batch * found.value, half_width=found.half_width())
+
+
+def _patient(protocol: Protocol) -> Protocol:
+    """Longer than a network of a study, but no longer than STANDARD: the rate is a unit, and drift spoils it anyway."""
+    return protocol.model_copy(
+        update={
+            "min_seconds": min(_CALIBRATION_PATIENCE * protocol.min_seconds, STANDARD.min_seconds),
+            "max_seconds": min(_CALIBRATION_PATIENCE * protocol.max_seconds, STANDARD.max_seconds),
+        }
+    )
 
 
 def _quantiles(seconds: NDArray[np.float64]) -> CallTimes:

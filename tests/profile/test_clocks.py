@@ -1,5 +1,6 @@
 import os
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -69,7 +70,13 @@ def test_stolen_time_is_the_eighth_number_in_ticks(tmp_path):
     (tmp_path / "stat").write_text("cpu  1 2 3 4 5 6 7 800 9 10\ncpu0 1 2 3 4 5 6 7 1 9 10\n")
     assert state(proc=tmp_path).stolen == 800 / os.sysconf("SC_CLK_TCK")
     (tmp_path / "stat").write_text("cpu  1 2 3\n")
-    assert state(proc=tmp_path).stolen is None
+    assert (state(proc=tmp_path).stolen, state(proc=tmp_path).others) == (None, None)
+
+
+def test_what_others_use_is_all_that_is_neither_idle_nor_waiting_nor_ours(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "process_time", lambda: 2.0)
+    (tmp_path / "stat").write_text("cpu  1000 200 300 99999 88888 40 5 777 0 0\n")
+    assert state(proc=tmp_path).others == pytest.approx(1545 / os.sysconf("SC_CLK_TCK") - 2.0)
 
 
 def test_the_clock_is_cpufreq_s_and_else_that_of_cpuinfo(tmp_path, monkeypatch):
@@ -85,5 +92,5 @@ def test_the_clock_is_cpufreq_s_and_else_that_of_cpuinfo(tmp_path, monkeypatch):
 
 def test_a_system_without_proc_is_silence(tmp_path):
     found = state(proc=tmp_path, system=tmp_path)
-    assert (found.stolen, found.cpu_mhz, found.gpu) == (None, None, None)
+    assert (found.stolen, found.others, found.cpu_mhz, found.gpu) == (None, None, None, None)
     assert found.seconds <= state().seconds

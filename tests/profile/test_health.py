@@ -66,6 +66,13 @@ STEADY = np.full(100, 2e-3)
             State(10.0, stolen=7.0),
             "The host gave 20% of one processor's time to other virtual machines (steal time).",
         ),
+        (
+            State(0.0, others=100.0),
+            State(10.0, others=118.0),
+            "Other processes used 1.8 processors meanwhile; caches and cores shared with them make ratios wander "
+            "by several per cent from run to run.",
+        ),
+        (State(0.0, others=100.0), State(10.0, others=101.0), None),
         (State(0.0, cpu_mhz=3100), State(1.0, cpu_mhz=2400), "The processor's clock went from 3,100 to 2,400 MHz."),
         (State(0.0, gpu=Gpu(1980)), State(1.0, gpu=Gpu(1200)), "The GPU's clock went from 1,980 to 1,200 MHz."),
         (

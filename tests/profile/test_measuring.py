@@ -17,12 +17,14 @@ from eradio.profile import (
     measure_module,
     profile_command,
 )
+from eradio.profile.measuring import _patient
 from eradio.profile.randomise import randomise_constants
 from eradio.profile.table import table
+from eradio.profile.target import FINAL, SEARCH
 from eradio.search_space import baselines, build, deploy, fit_windows, named, with_window
 from tests.contracts.engine import Student
 
-QUICK = Protocol(min_seconds=0.02, max_seconds=0.04, warm_up_seconds=0.02, looks=2, half_width=0.5)
+QUICK = Protocol(min_seconds=0.02, max_seconds=0.04, warm_up_seconds=0.02, looks=2, half_width=0.5, block_seconds=0.002)
 
 
 def quick(engine):
@@ -114,6 +116,12 @@ def test_the_unit_is_calibrated_once_and_then_shared(tmp_path):
     assert first.images_per_second > 0
     assert calibrate(quick("eager"), canary_folder=tmp_path, lock=None) == first
     assert measure_module(Student(), "student", quick("eager"), canary_folder=tmp_path, lock=None).canary == first
+
+
+def test_the_unit_takes_seconds_even_where_a_network_takes_minutes():
+    """Four times as long as a network in a study, and never longer than a network that somebody waits for."""
+    assert (_patient(SEARCH).min_seconds, _patient(SEARCH).max_seconds) == (4.0, 10.0)
+    assert (_patient(FINAL).min_seconds, _patient(FINAL).max_seconds) == (4.0, 20.0)
 
 
 def test_an_unknown_name_is_a_sentence(store):

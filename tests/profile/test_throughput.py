@@ -179,7 +179,7 @@ def test_two_blocks_of_each_make_one_sample():
 
 def test_the_rate_of_a_network_by_itself_is_its_median():
     simulated = machine(white=0.02)
-    found = rate(simulated.canary, SEARCH, patience=4, clock=simulated.clock, stopwatch=simulated.stopwatch)
+    found = rate(simulated.canary, SEARCH, clock=simulated.clock, stopwatch=simulated.stopwatch)
     assert found.low < 500 < found.high
-    assert found.half_width() < 0.01
-    assert 4 * SEARCH.min_seconds <= simulated.now <= 4 * SEARCH.min_seconds + 0.6
+    assert found.half_width() < SEARCH.half_width
+    assert SEARCH.min_seconds <= simulated.now <= SEARCH.min_seconds + 0.6

@@ -24,7 +24,11 @@ CONFIG = {
     "finalists": 0,
     "baselines": "none",
     "recipe": {"steps": 4, "finalist_steps": 4, "batch": 4, "validation": 4},
-    "target": {"engine": "eager", "batch": 1, "protocol": {"min_seconds": 0.02, "max_seconds": 0.05}},
+    "target": {
+        "engine": "eager",
+        "batch": 1,
+        "protocol": {"min_seconds": 0.02, "max_seconds": 0.05, "block_seconds": 0.002},
+    },
 }
 
 # Each program replaces one function of a worker by one that at its second call, when one trial is done and the next one

@@ -32,7 +32,11 @@ from eradio.study.search import read_study, search
 
 TINY = {
     "recipe": {"steps": 4, "finalist_steps": 6, "batch": 4, "validation": 6},
-    "target": {"engine": "eager", "batch": 1, "protocol": {"min_seconds": 0.02, "max_seconds": 0.05}},
+    "target": {
+        "engine": "eager",
+        "batch": 1,
+        "protocol": {"min_seconds": 0.02, "max_seconds": 0.05, "block_seconds": 0.002},
+    },
 }
 
 
@@ -134,7 +138,7 @@ def test_a_search_that_is_stopped_ends_its_workers_and_goes_on(tmp_path: Path) -
     config.write_text(
         "{trials: 2, finalists: 0, baselines: none, "
         "recipe: {steps: 400, finalist_steps: 400, batch: 4, validation: 4, targets: live}, "
-        "target: {engine: eager, batch: 1, protocol: {min_seconds: 0.02, max_seconds: 0.05}}}"
+        "target: {engine: eager, batch: 1, protocol: {min_seconds: 0.02, max_seconds: 0.05, block_seconds: 0.002}}}"
     )
     run = tmp_path / "run"
     command = [sys.executable, "-m", "eradio", "search", "--config", str(config), "--out", str(run), "--workers", "1"]
