@@ -51,3 +51,5 @@ def write_program(program: torch.export.ExportedProgram, path: Path, *, outputs:
             model.save(path, external_data=True)  # protobuf cannot hold more than two gigabytes in one file
         else:
             write_atomically(path, lambda file: model.save(file, external_data=False))
+    for value in model.model.graph.initializers.values():
+        value.const_value = None  # the exporter's rewrite rules remember the last graph, and with it all weights

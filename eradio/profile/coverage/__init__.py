@@ -4,6 +4,7 @@ torch-tensorrt itself needs libraries that are not on the package index and a dr
 same Python code (the same converters) on libraries that are, and its builder needs no driver to build ahead of time.
 """
 
+import gc
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,7 +39,7 @@ def coverage(module: nn.Module, resolution: int, batch: int, name: str, worker: 
     """Ask torch-tensorrt and TensorRT-RTX for a network's deploy form. Takes seconds to minutes, and no device.
 
     Args:
-        module: a network in eval mode on the CPU, in float32; it is left as it was.
+        module: a network in eval mode on the CPU, in float32 or float16; it is left as it was.
         resolution: side of the pictures, in pixels.
         batch: pictures a call.
         name: what the answer calls the network.
@@ -53,6 +54,7 @@ def coverage(module: nn.Module, resolution: int, batch: int, name: str, worker: 
     with TemporaryDirectory(prefix="eradio-coverage-") as kept:
         here = Path(kept)
         answers = _write(module, resolution, batch, here)
+        gc.collect()  # programs hold their weights in cycles, and the worker wants as much memory again
         if "lowering" not in answers:
             answers = {**_ask(worker, here), **answers}
     return Coverage.parse({"network": name, "resolution": resolution, "batch": batch, **answers}, "TensorRT-RTX")
@@ -60,7 +62,8 @@ def coverage(module: nn.Module, resolution: int, batch: int, name: str, worker: 
 
 def _write(module: nn.Module, resolution: int, batch: int, here: Path) -> dict[str, Any]:
     """Write what the worker reads; the refusal of each part that could not be written."""
-    pictures = torch.rand(batch, 3, resolution, resolution, generator=torch.Generator().manual_seed(0))
+    dtype = next((value.dtype for value in module.parameters()), torch.float32)
+    pictures = torch.zeros(batch, 3, resolution, resolution, dtype=dtype)
     try:
         program = traced(Flat(deployed(module, resolution)).eval(), pictures, any_batch=False)
         torch.export.save(program, here / "program.pt2")

@@ -4,6 +4,7 @@ It reads the paths of folders from standard input, one a line. Each holds `progr
 written, `network.onnx`; it gets a `report.json`, and the line comes back when that is done.
 """
 
+import gc
 import importlib.metadata
 import json
 import os
@@ -24,6 +25,7 @@ def main() -> None:
     for line in sys.stdin:
         folder = Path(line.rstrip("\n"))
         report = {"lowering": _answer(_lower, folder / "program.pt2")}
+        gc.collect()  # programs hold their weights in cycles, and the builder wants as much memory again
         if (folder / "network.onnx").exists():
             report["building"] = _answer(_build, folder / "network.onnx")
         (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
