@@ -7,24 +7,22 @@ from torch import nn
 
 from eradio.errors import EradioError
 from eradio.locks import DeviceLock, try_lock
-from eradio.profile import (
-    Measurement,
-    Protocol,
-    Target,
-    calibrate,
-    identity,
-    measure,
-    measure_module,
-    profile_command,
-)
+from eradio.onnx_file import write_onnx
+from eradio.profile import Measurement, Protocol, Subject, Target, calibrate, identity, measure, measure_all
+from eradio.profile.engines.base import Flat
 from eradio.profile.measuring import _patient
 from eradio.profile.randomise import randomise_constants
-from eradio.profile.table import table
 from eradio.profile.target import FINAL, SEARCH
 from eradio.search_space import baselines, build, deploy, fit_windows, named, with_window
 from tests.contracts.engine import Student
 
 QUICK = Protocol(min_seconds=0.02, max_seconds=0.04, warm_up_seconds=0.02, looks=2, half_width=0.5, block_seconds=0.002)
+
+
+def measure_module(module, digest, target, *, canary_folder, lock, **options):
+    subject = Subject(digest, digest, "its own weights", module)
+    (found,) = measure_all([subject], target, canary_folder=canary_folder, lock=lock, **options)
+    return found
 
 
 def quick(engine):
@@ -72,26 +70,54 @@ def test_a_described_network_is_measured_under_its_digest(store):
     assert found.identity == identity(network.digest(), quick("eager"))
 
 
-def test_a_network_is_measured_by_name(store):
-    found = profile_command("timm/resnet10t", quick("eager"), canary_folder=store)
-    assert found.parameters > 4_000_000
-
-
 @pytest.mark.parametrize("engine", ["eager", "openvino"])
-def test_a_network_of_ours_is_measured_in_its_deploy_form_with_windows_that_suit(store, engine):
-    found = profile_command("e_radio_mini_s", quick(engine).model_copy(update={"resolution": 96}), canary_folder=store)
+def test_a_network_of_ours_is_measured_in_its_deploy_form_and_counted_as_it_is_trained(store, engine):
+    network = fit_windows(named("e_radio_mini_s"), (96, 96))
+    found = measure(network, quick(engine).model_copy(update={"resolution": 96}), canary_folder=store, lock=None)
     assert [one.window for one in found.windows] == [(3, 3), (3, 3)]
-    assert found.network == fit_windows(named("e_radio_mini_s"), (96, 96)).digest()
+    assert found.network == network.digest()
     assert found.parameters == sum(parameter.numel() for parameter in build(named("e_radio_mini_s")).parameters())
-    assert "3x3 on the 6x6 map of stage 2" in table({"mini": found}).caption
 
 
-def test_the_user_s_window_is_measured_and_its_waste_told(store):
-    found = profile_command("e_radio_mini_s", quick("eager"), window="3", canary_folder=store)
-    assert {one.window for one in found.windows} == {(3, 3)}
-    assert "800% more positions" in table({"mini": found}).caption
-    with pytest.raises(EradioError, match="--window is for architectures of ours"):
-        profile_command("timm/resnet10t", quick("eager"), window="3", canary_folder=store)
+def test_several_networks_are_measured_in_one_run_and_each_under_its_own_name(store):
+    told = []
+    subjects = [Subject(str(seed), f"digest {seed}", "its own", Student(seed)) for seed in (1, 2)]
+    options = {"canary_folder": store, "lock": None, "watch": lambda what, share: told.append((what, share))}
+    first, second = measure_all(subjects, quick("eager"), **options)
+    assert (first.network, second.network) == ("digest 1", "digest 2")
+    assert first.seconds == second.seconds
+    assert first.identity != second.identity
+    assert told[:2] == [("preparing 1", 0.0), ("preparing 2", 0.5)]
+    assert told[-1] == ("measuring", 1.0)
+
+
+def test_int8_takes_calibration_pictures_and_refuses_to_go_without(store):
+    target = quick("onnxruntime").model_copy(update={"precision": "int8"})
+    pictures = torch.rand(4, 3, 32, 32)
+    found = measure_module(Student(), "s", target, canary_folder=store, lock=None, calibration=pictures)
+    assert 1e-4 < found.agreement.max_error < 0.3
+    with pytest.raises(EradioError, match="int8 needs calibration pictures"):
+        measure_module(Student(), "s", target, canary_folder=store, lock=None)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_an_onnx_file_is_checked_against_what_it_says_and_measured(store, tmp_path, engine):
+    path = tmp_path / "student.onnx"
+    write_onnx(Flat(Student()), torch.rand(2, 3, 32, 32), path, any_batch=True)
+    subject = Subject("student", "o", "a file", onnx=path)
+    (found,) = measure_all([subject], quick(engine), canary_folder=store, lock=None)
+    assert found.agreement.cosine == pytest.approx(1.0, abs=1e-6)
+    assert (found.gmacs, found.activations) == (None, None)
+    assert found.parameters == pytest.approx(1632, abs=40)  # the exporter folds the norm
+    with pytest.raises(EradioError, match="Engine 'eager' takes no ONNX file"):
+        measure_all([subject], quick("eager"), canary_folder=store, lock=None)
+
+
+def test_what_is_no_onnx_file_is_a_sentence(store, tmp_path):
+    (tmp_path / "text.onnx").write_text("hello")
+    subject = Subject("text", "o", "a file", onnx=tmp_path / "text.onnx")
+    with pytest.raises(EradioError, match=r"text.onnx cannot be read as ONNX"):
+        measure_all([subject], quick("onnxruntime"), canary_folder=store, lock=None)
 
 
 def test_a_study_s_candidate_is_measured_with_the_windows_it_is_taught_with(store):
@@ -122,11 +148,6 @@ def test_the_unit_takes_seconds_even_where_a_network_takes_minutes():
     """Four times as long as a network in a study, and never longer than a network that somebody waits for."""
     assert (_patient(SEARCH).min_seconds, _patient(SEARCH).max_seconds) == (4.0, 10.0)
     assert (_patient(FINAL).min_seconds, _patient(FINAL).max_seconds) == (4.0, 20.0)
-
-
-def test_an_unknown_name_is_a_sentence(store):
-    with pytest.raises(EradioError, match="resnet10tt"):
-        profile_command("timm/resnet10tt", quick("eager"), canary_folder=store)
 
 
 class Watcher(nn.Module):
