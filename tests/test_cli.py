@@ -74,7 +74,7 @@ def mistakes(tmp_path: Path) -> Path:
         (["profile", "timm/resnet5"], "resnet5"),
         (["profile", "broken.json"], "broken.json"),
         (["profile", "e_radio_mini", "--engine", "warp"], "warp"),
-        (["profile", "timm/mixer_b16_224"], "does not take 64x64 pixels"),
+        (["profile", "timm/vit_tiny_patch16_224", "--resolution", "72"], "no whole number of 16x16"),
         (["report", "empty"], "no run folder"),
         (["teachers", "train", "bert"], "bert"),
         (["teachers", "train", "clip", "--minutes", "nan", "--out", "new"], "positive number of minutes"),

@@ -111,6 +111,8 @@ def _facts(run: StudyRecords) -> list[tuple[str, str]]:
     """Environment and digests as pairs, nested names joined by a point."""
     measured = next((trial.measurement for trial in run.trials if trial.measurement), None)
     target = measured.target.model_dump(mode="json") if measured else {}
+    reused = sum(trial.measurement.reused for trial in run.trials if trial.measurement)
+    target |= {"throughputs from other studies on this machine": reused} if reused else {}
     whole = {"target": target, "environment": run.environment, "digest": run.digests}
     return [(name.removeprefix("environment."), text) for name, text in _flat("", whole)]
 

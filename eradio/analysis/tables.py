@@ -90,6 +90,8 @@ def _row(trial: TrialRecord) -> dict[str, object]:
             "batch": target.batch,
             "resolution": target.resolution,
             "threads": target.threads,
+            "measured_at": trial.measurement.made_at,
+            "measured_elsewhere": trial.measurement.reused,
         }
     if trial.score is not None:
         row |= {"steps": trial.score.steps, "loss": trial.score.loss}

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from torch import Tensor
 
 from eradio.description import digest_of
 from eradio.distill.recipe import FolderData, Recipe
@@ -227,3 +229,22 @@ def crop_picture(pixels: Pixels, slot: Slot, resolution: int) -> Pixels:
         image = image.resize((resolution, resolution), Image.Resampling.BILINEAR, box=box)
     result = np.asarray(image)
     return np.ascontiguousarray((result[:, ::-1] if slot.mirrored else result).transpose(2, 0, 1))
+
+
+def whole_pictures(data: Dataset, resolution: int, count: int) -> Tensor:
+    """The central squares of the first pictures: [count, 3, resolution, resolution] float32 in [0, 1].
+
+    A data set with fewer pictures gives each more than once.
+
+    Raises:
+        EradioError: none can be read.
+    """
+    squares = [
+        crop_picture(
+            data.picture(index % len(data)),
+            Slot(picture=index, left=0.0, top=0.0, side=1.0, mirrored=False),
+            resolution,
+        )
+        for index in range(count)
+    ]
+    return torch.from_numpy(np.stack(squares)).float() / 255

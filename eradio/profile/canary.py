@@ -68,6 +68,15 @@ class _Store(Description):
     references: dict[str, Reference] = Field(default_factory=dict)
 
 
+def stored_reference(target: Target, folder: Path) -> Reference | None:
+    """The canary's stored rate on this target in this environment, if `reference_for` has one.
+
+    Raises:
+        EradioError: the stored file cannot be read, or holds something else.
+    """
+    return _read(folder / "canary.json").references.get(_key(target))
+
+
 def reference_for(target: Target, folder: Path, calibrate: Callable[[], Reference]) -> Reference:
     """The canary's stored rate on this target in this environment; calibrated and stored the first time.
 
@@ -82,17 +91,24 @@ def reference_for(target: Target, folder: Path, calibrate: Callable[[], Referenc
     Raises:
         EradioError: the stored file cannot be read or written, or holds something else.
     """
-    key = digest_of(
+    key, path = _key(target), folder / "canary.json"
+    with locked(folder / "canary.lock", timeout=120.0):
+        store = _read(path)
+        if key not in store.references:
+            store = _Store(references={**store.references, key: calibrate()})
+            write_json(path, store.model_dump(mode="json"))
+        return store.references[key]
+
+
+def _key(target: Target) -> str:
+    return digest_of(
         {
             "canary": VERSION,
             "environment": environment_digest(target),
             "target": target.model_dump(mode="json", exclude={"protocol"}),
         }
     )
-    path = folder / "canary.json"
-    with locked(folder / "canary.lock", timeout=120.0):
-        store = _Store.parse(read_json(path), str(path)) if path.exists() else _Store()
-        if key not in store.references:
-            store = _Store(references={**store.references, key: calibrate()})
-            write_json(path, store.model_dump(mode="json"))
-        return store.references[key]
+
+
+def _read(path: Path) -> _Store:
+    return _Store.parse(read_json(path), str(path)) if path.exists() else _Store()

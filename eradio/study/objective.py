@@ -12,6 +12,9 @@ from eradio.errors import EradioError, MachineError, NetworkError
 from eradio.files import read_json, write_json
 from eradio.manifest import environment
 from eradio.profile import Measurement, identity, measure
+from eradio.profile.canary import stored_reference
+from eradio.profile.store import keep
+from eradio.profile.store import known as known_elsewhere
 from eradio.search_space import Network, build, describe
 from eradio.study.records import CurvePoint, Role, Score, TrialRecord
 from eradio.study.run import Run
@@ -73,13 +76,18 @@ def run_trial(
 
 
 def measured(run: Run, network: Network, folder: Path) -> Measurement:
-    """The network's throughput, from its folder if it was measured there on this machine before."""
+    """The network's throughput, from its folder or another study if it was measured on this machine before."""
     path = folder / "measurement.json"
     if path.exists():
         known = Measurement.parse(read_json(path), str(path))
         if known.identity == identity(network.digest(), run.config.target):
             return known
-    measurement = measure(network, run.config.target, canary_folder=run.folder, lock=run.device)
+    target = run.config.target
+    measurement = known_elsewhere(identity(network.digest(), target), stored_reference(target, run.folder))
+    if measurement is None:
+        calibration = run.calibration() if target.precision == "int8" else None
+        measurement = measure(network, target, canary_folder=run.folder, lock=run.device, calibration=calibration)
+        keep(measurement)
     write_json(path, measurement.model_dump(mode="json"))
     return measurement
 

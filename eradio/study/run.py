@@ -5,10 +5,11 @@ from functools import cached_property
 from pathlib import Path
 
 from optuna.study import Study
+from torch import Tensor
 
 from eradio.description import digest_of
 from eradio.distill.cache import CachedTargets, cache_identity
-from eradio.distill.data import Dataset, FolderPictures, open_data
+from eradio.distill.data import Dataset, FolderPictures, open_data, whole_pictures
 from eradio.distill.heads import TeacherShape
 from eradio.distill.recipe import CODE_EPOCH, ScenesData, training_identity
 from eradio.distill.targets import LiveTargets, Page, Targets, pages
@@ -21,6 +22,8 @@ from eradio.study.config import StudyConfig, changed_keys
 from eradio.study.downstream import Bench
 from eradio.study.ledger import Ledger
 from eradio.study.storage import open_studies
+
+_CALIBRATION_PICTURES = 64
 
 _MACHINE = ("machine", "cpu", "cores", "gpu", "libraries")
 """What a throughput must have in common with another to stand on one front, as `environment` names it."""
@@ -124,6 +127,11 @@ class Run:
                 )
         write_json(self.folder / "study.json", self.config.model_dump(mode="json"))
         write_json(facts, {"environment": environment(), "digests": digests})
+
+    def calibration(self) -> Tensor:
+        """Training pictures from which an engine learns the ranges of 8-bit integers: [N, 3, R, R]."""
+        target = self.config.target
+        return whole_pictures(self.data[0], target.resolution, max(_CALIBRATION_PICTURES, target.batch))
 
     def shapes(self) -> tuple[TeacherShape, ...]:
         """The teachers' names and widths, for the heads."""

@@ -100,7 +100,9 @@ def _prepare(run: Run, console: Console) -> None:
             write_json(path, {"cached": cached, "why": why})
     console.print(read_json(path)["why"] + ".")
     with console.status("Measuring the canary, the unit of every throughput, while nothing else runs"):
-        calibrate(run.config.target, canary_folder=run.folder, lock=run.device)
+        target = run.config.target
+        pictures = run.calibration() if target.precision == "int8" else None
+        calibrate(target, canary_folder=run.folder, lock=run.device, calibration=pictures)
     run.ledger.enqueue([named(name) for name in run.config.named])
 
 

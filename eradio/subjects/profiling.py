@@ -107,7 +107,9 @@ def _pictures(folder: Path | None, side: int, batch: int) -> Any:
 def _progress(console: Console) -> Iterator[Callable[[str, float], None]]:
     """One bar for what is being done, with the time it has left; it leaves nothing behind."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task("", total=1.0)
         doing = ""
 

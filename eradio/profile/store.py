@@ -1,0 +1,46 @@
+"""Measurements that every study of this user on this host may use again, under their identities."""
+
+from pathlib import Path
+
+from eradio.errors import EradioError
+from eradio.files import cache_folder, read_json, write_json
+from eradio.profile.record import Measurement, Reference
+
+
+def keep(measurement: Measurement) -> None:
+    """Remember a measurement for other studies; the first one under an identity stays."""
+    path = _path(measurement.identity)
+    if not path.exists():
+        write_json(path, measurement.model_dump(mode="json"))
+
+
+def known(identity: str, reference: Reference | None) -> Measurement | None:
+    """What was measured under an identity before, with images/s in the unit of another reference.
+
+    An identity names network, target, hardware and library versions, so nothing of another environment is found here;
+    the ratio to the canary needs no unit. What cannot be read is measured anew.
+
+    Args:
+        identity: as `eradio.profile.identity` gives it.
+        reference: the canary's rate in the study that asks; None if it has none yet.
+    """
+    if reference is None:
+        return None
+    path = _path(identity)
+    try:
+        found = Measurement.parse(read_json(path), str(path)) if path.exists() else None
+    except EradioError:
+        return None
+    if found is None or found.identity != identity or found.verdict != "settled":
+        return None
+    return found.model_copy(
+        update={
+            "throughput": found.ratio.scaled(reference.images_per_second),
+            "canary": reference,
+            "reused": True,
+        }
+    )
+
+
+def _path(identity: str) -> Path:
+    return cache_folder() / "measurements" / f"{identity}.json"

@@ -1,0 +1,87 @@
+"""Memory, energy and the roofline."""
+
+import pytest
+import torch
+from torch import nn
+
+from eradio.profile.energy import EnergyMeter
+from eradio.profile.memory import MemoryWatch, free_bytes, largest_batch, weights_bytes
+from eradio.profile.roofline import Roof, measured_roof, under_roof
+
+
+def test_weights_are_as_many_bytes_as_their_precision_has():
+    module = nn.Linear(10, 7)
+    assert [weights_bytes(module, one) for one in ("fp32", "fp16", "bf16", "int8")] == [308, 154, 154, 77]
+
+
+def test_the_most_memory_held_is_seen_and_what_was_given_back_before_is_forgotten():
+    megabyte = 1 << 20
+    watch = MemoryWatch("cpu")
+    gone = torch.ones(300 * megabyte, dtype=torch.uint8)
+    del gone
+    kept = torch.ones(60 * megabyte, dtype=torch.uint8)
+    watch.forget()
+    passing = torch.ones(100 * megabyte, dtype=torch.uint8)
+    del passing
+    assert watch.peak_bytes() == pytest.approx(160 * megabyte, rel=0.15)
+    assert len(kept) == 60 * megabyte
+
+
+def test_free_memory_is_told():
+    free = free_bytes("cpu")
+    assert free is not None
+    assert free > 1 << 20
+
+
+def test_the_largest_batch_lies_on_the_line_through_the_peaks():
+    assert largest_batch({1: 110, 8: 180, 16: 260}, 1100) == 100
+    assert largest_batch({1: 110}, 1000) is None
+    assert largest_batch({1: 110, 8: 100}, 1000) is None
+    assert largest_batch({1: 110, 11: 210}, 50) == 0
+
+
+def rapl(folder, name, joules, wraps=1000):
+    place = folder / name
+    place.mkdir(exist_ok=True)
+    (place / "energy_uj").write_text(f"{joules * 1_000_000:.0f}\n")
+    (place / "max_energy_range_uj").write_text(f"{wraps * 1_000_000:.0f}\n")
+
+
+def test_energy_is_that_of_all_packages_even_where_a_counter_starts_anew(tmp_path):
+    rapl(tmp_path, "intel-rapl:0", 990)
+    rapl(tmp_path, "intel-rapl:1", 10)
+    rapl(tmp_path, "intel-rapl:0:0", 5)
+    meter = EnergyMeter("cpu", powercap=tmp_path)
+    rapl(tmp_path, "intel-rapl:0", 5)
+    rapl(tmp_path, "intel-rapl:1", 12)
+    rapl(tmp_path, "intel-rapl:0:0", 500)
+    assert meter.joules() == pytest.approx(17)
+
+
+def test_where_nothing_counts_energy_there_is_silence(tmp_path):
+    assert EnergyMeter("cpu", powercap=tmp_path).joules() is None
+    (tmp_path / "intel-rapl:0").mkdir()
+    assert EnergyMeter("cpu", powercap=tmp_path).joules() is None
+
+
+ROOF = Roof(precision="fp32", threads=1, gflops=100.0, gigabytes_per_second=10.0)
+
+
+def test_below_the_ridge_memory_binds_and_above_it_the_arithmetic():
+    low = under_roof(ROOF, images_per_second=10, gmacs=1.0, activations=0, weights=1_000_000_000, batch=1)
+    assert (low.intensity, low.gflops, low.bound) == (2.0, 20.0, "memory")
+    assert low.share == pytest.approx(1.0)
+    high = under_roof(ROOF, images_per_second=10, gmacs=1.0, activations=0, weights=1_000_000_000, batch=100)
+    assert (high.intensity, high.bound) == (200.0, "compute")
+    assert high.share == pytest.approx(0.2)
+    busy = under_roof(ROOF, images_per_second=10, gmacs=1.0, activations=250_000_000, weights=0, batch=1)
+    assert busy.intensity == pytest.approx(1.0)
+
+
+def test_this_machine_has_a_roof_in_every_precision_that_pytorch_multiplies_in():
+    for precision in ("fp32", "bf16"):
+        roof = measured_roof(precision, "cpu", 1)
+        assert roof is not None
+        assert roof.gflops > 0.5
+        assert roof.gigabytes_per_second > 0.1
+    assert measured_roof("int8", "cpu", 1) is None
