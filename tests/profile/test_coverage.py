@@ -119,7 +119,7 @@ def test_whatever_a_tool_raises_is_a_reason_and_not_a_traceback(worker, capfd):
 @installed
 def test_a_worker_that_dies_is_a_reason_and_the_next_one_answers():
     with Worker() as worker:
-        coverage(Bent(), 16, 1, "bent", worker)
+        worker._process = worker._started()
         worker._process.kill()
         found = coverage(Bent(), 16, 1, "bent", worker)
         assert found.lowering.reason.startswith("its process ended with status -9")
@@ -157,6 +157,15 @@ def test_without_tensorrt_rtx_the_line_that_installs_it_is_told(tmp_path, monkey
         "--coverage needs TensorRT-RTX in a folder of its own. "
         f"Run: pip install --no-deps --target {tmp_path / 'tensorrt-rtx'} some-pin==1.2"
     )
+
+
+def test_a_tensorrt_rtx_that_cannot_be_imported_is_a_sentence(tmp_path, monkeypatch):
+    library = tmp_path / "tensorrt-rtx" / "torch_tensorrt"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("raise ImportError('libtensorrt.so is gone')")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    with pytest.raises(EradioError, match=r"cannot be imported \(ImportError: libtensorrt.so is gone\)\. Run: pip"):
+        coverage(Bent(), 16, 1, "bent")
 
 
 def test_every_pin_is_exact():

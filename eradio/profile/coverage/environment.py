@@ -43,7 +43,7 @@ class Worker:
         """Let it write `report.json` into the folder of a network; None, or why it could not.
 
         Raises:
-            EradioError: TensorRT-RTX is not installed.
+            EradioError: TensorRT-RTX is not installed, or cannot be imported.
         """
         if self._process is None:
             self._process = self._started()
@@ -82,7 +82,7 @@ class Worker:
         if not (folder() / "torch_tensorrt").is_dir():
             raise EradioError(f"--coverage needs TensorRT-RTX in a folder of its own. Run: {install_line()}")
         others = os.environ.get("PYTHONPATH", "")
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", str(Path(__file__).with_name("worker.py"))],
             env={
                 **os.environ,
@@ -94,6 +94,13 @@ class Worker:
             stderr=self._said,
             text=True,
         )
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            process.communicate()
+            raise EradioError(
+                f"TensorRT-RTX in {folder()} cannot be imported ({self._last_words()}). Run: {install_line()} --upgrade"
+            )
+        return process
 
     def _last_words(self) -> str:
         self._said.seek(0)

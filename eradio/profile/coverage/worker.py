@@ -1,7 +1,7 @@
 """What runs in the environment of TensorRT-RTX: a program by itself, which imports nothing of ours.
 
-It reads the paths of folders from standard input, one a line. Each holds `program.pt2` and, unless that could not be
-written, `network.onnx`; it gets a `report.json`, and the line comes back when that is done.
+It says `ready`, then reads the paths of folders from standard input, one a line. Each holds `program.pt2` and, unless
+that could not be written, `network.onnx`; it gets a `report.json`, and the line comes back when that is done.
 """
 
 import gc
@@ -22,6 +22,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # the libraries print what they like to standard output
     _without_driver()
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
         folder = Path(line.rstrip("\n"))
         report = {"lowering": _answer(_lower, folder / "program.pt2")}
