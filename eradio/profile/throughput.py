@@ -9,7 +9,8 @@ Every other round runs backwards, c C c B c A, and two rounds make one sample of
 canary block at the end (A B C c) would cost less, but stand as far from A as the round is long. In a sample
 candidate and canary change places without changing anything: a drift that is linear over it cancels, and whatever
 strikes in proportion to time strikes both alike. The logarithm of the ratio is therefore symmetric about the truth,
-which is the ratio of undisturbed calls, and its median has no bias however skewed the disturbances are.
+which is the ratio of undisturbed calls, and its median has no bias however skewed the disturbances are. Where whole
+calls cannot make blocks equal, one is up to half as long again as the other, and this holds only nearly.
 
 Taking turns has a price of its own: caches are full of the other network, and first calls have been seen to take
 5 to 14 % longer than those after them. A block of several calls therefore begins with one that is not timed; a call

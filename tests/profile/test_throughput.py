@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.simulated_machines import Machine
+from eradio.profile import throughput
 from eradio.profile.alone import rate
+from eradio.profile.series import median_interval
 from eradio.profile.target import SEARCH, Protocol
 from eradio.profile.throughput import FEWEST_ROUNDS, Pairs, compare
 
@@ -79,6 +81,20 @@ def test_a_middling_machine_settles_at_one_of_the_looks_in_between():
     reading = measured(machine(white=0.1), protocol)
     assert reading.settled
     assert any(look <= reading.seconds < look + 0.1 for look in protocol.look_times()[1:-1])
+
+
+@pytest.mark.parametrize(("candidate", "widenings"), [(0.004, [1.1, 1.1, 1.0]), (1.0, [1.0])])
+def test_only_looks_that_are_not_the_last_pay_for_the_choice(monkeypatch, candidate, widenings):
+    """A network so slow that its fewest rounds outlast the longest time is looked at once."""
+    seen = []
+
+    def noted(samples, widening):
+        seen.append(widening)
+        return median_interval(samples, widening)
+
+    monkeypatch.setattr(throughput, "median_interval", noted)
+    measured(machine(candidate=candidate, white=0.6))
+    assert seen == widenings
 
 
 def test_bounds_are_in_elapsed_time_and_calls_in_the_stopwatchs():
