@@ -11,6 +11,9 @@ _FEWEST_BLOCKS = 12
 _LEAST_CHANGE = 0.05
 """Smaller changes of speed, clock or stolen time are everyday, and the ratio to the canary does not have them."""
 
+_AS_USUAL = 0.85
+"""Share of the stored rate from which on the machine counts as undisturbed."""
+
 _BUSY = 0.25
 """Processors in use by others that are worth a word."""
 
@@ -18,20 +21,34 @@ _SURE = 5.0
 """A step is one where the two sides differ by this many standard errors."""
 
 
-def notes(canary: NDArray[np.float64], before: State, after: State) -> tuple[str, ...]:
+def notes(
+    canary: NDArray[np.float64], before: State, after: State, undisturbed: float | None = None
+) -> tuple[str, ...]:
     """What happened to the machine during a run, one sentence a finding; empty if nothing did.
 
     Args:
         canary: [n] seconds of one call of the canary in each of its blocks, in their order.
         before: the machine just before the run.
         after: the machine just after it.
+        undisturbed: seconds of one call of the canary by its stored rate; None if that is not known.
     """
     return (
+        *_slow(canary, undisturbed),
         *_speed(canary),
         *_others(before, after),
         *_stolen(before, after),
         *_cpu(before, after),
         *_gpu(before.gpu, after.gpu),
+    )
+
+
+def _slow(canary: NDArray[np.float64], undisturbed: float | None) -> tuple[str, ...]:
+    """Networks do not slow down alike, so a ratio belongs to the state of the machine that it was taken in."""
+    if undisturbed is None or undisturbed / np.median(canary) >= _AS_USUAL:
+        return ()
+    return (
+        f"The canary ran at {undisturbed / np.median(canary):.0%} of its stored rate: the machine is busy or throttled. "
+        "Ratios may differ by more than their intervals from those of an undisturbed machine.",
     )
 
 

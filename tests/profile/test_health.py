@@ -58,6 +58,12 @@ def test_too_few_blocks_say_nothing_of_speed():
 STEADY = np.full(100, 2e-3)
 
 
+def test_a_canary_far_below_its_stored_rate_is_told():
+    assert notes(STEADY, *QUIET, undisturbed=1.9e-3) == ()
+    (sentence,) = notes(STEADY, *QUIET, undisturbed=1.2e-3)
+    assert sentence.startswith("The canary ran at 60% of its stored rate: the machine is busy or throttled.")
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
