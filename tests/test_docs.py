@@ -25,6 +25,12 @@ def test_the_table_of_networks_is_what_they_count_to() -> None:
         assert (ROOT / "docs" / f"{name}.svg").read_text(encoding="utf-8") == drawn
 
 
+def test_the_schema_of_profiles_is_that_of_the_program() -> None:
+    import write_schema
+
+    assert write_schema.PATH.read_text(encoding="utf-8") == write_schema.schema()
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_on_a_page_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     verb, *more = command.split()

@@ -47,8 +47,8 @@ def _slow(canary: NDArray[np.float64], undisturbed: float | None) -> tuple[str, 
     if undisturbed is None or undisturbed / np.median(canary) >= _AS_USUAL:
         return ()
     return (
-        f"The canary ran at {undisturbed / np.median(canary):.0%} of its stored rate: the machine is busy or throttled. "
-        "Ratios may differ by more than their intervals from those of an undisturbed machine.",
+        f"The canary ran at {undisturbed / np.median(canary):.0%} of its stored rate: the machine is busy or "
+        "throttled. Ratios may differ by more than their intervals from those of an undisturbed machine.",
     )
 
 

@@ -97,9 +97,9 @@ def measure_all(
                 samples_a_call=target.batch,
                 watch=lambda share: tell("measuring", share),
             )
-            after = state(gpu)
+            after, undisturbed = state(gpu), target.batch / reference.images_per_second
             found = tuple(
-                _measurement(one, reading, target, reference, notes(reading.pairs.canary, before, after))
+                _measurement(one, reading, target, reference, notes(reading.pairs.canary, before, after, undisturbed))
                 for one, reading in zip(ready, readings, strict=True)
             )
             for one, measurement in zip(ready, found, strict=True):
