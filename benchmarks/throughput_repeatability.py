@@ -1,102 +1,140 @@
-"""Does the same network get the same throughput twice?
+"""Does the same network get the same throughput twice, with and without a neighbour at work?
 
-Ten repeats of our protocol and of the mean of 40 steps after 10 warm-up steps, as timm's `benchmark.py` takes it,
-on two small networks, interleaved in one process so that all see the same machine. The mean is taken twice, over
-elapsed and over processor time, to tell apart what the choice of clock and what the canary contribute.
+Ten repeats of our ratio to the canary, of the mean of 40 steps after 10 warm-up steps (as timm's `benchmark.py` takes
+it) and of a run of OpenVINO's `benchmark_app` on the network's ONNX file, on four small networks in float32 and
+bfloat16. All are interleaved, so they see the same machine: half of them beside a process that multiplies matrices on
+another core. Named alternatives: the mean of 40 and `benchmark_app`, both in elapsed time as they come.
 
-    python benchmarks/throughput_repeatability.py [--engine openvino] [--repeats 10]
+    python benchmarks/throughput_repeatability.py [--repeats 10]      about 25 minutes
 """
 
 import argparse
 import os
+import re
+import subprocess
+import sys
 import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from eradio.onnx_file import write_onnx
 from eradio.profile import Target
 from eradio.profile.canary import Canary
 from eradio.profile.engines import load_engine
-from eradio.profile.engines.base import Prepared
+from eradio.profile.engines.base import Flat, Prepared
 from eradio.profile.measuring import stopwatch
 from eradio.profile.randomise import randomise_constants
-from eradio.profile.ready import job_of
-from eradio.profile.throughput import Reading, compare
+from eradio.profile.ready import deployed, job_of
+from eradio.profile.target import SEARCH
+from eradio.profile.throughput import compare
 from eradio.search_space import build, named
 
-NETWORKS = ("e_radio_mini", "timm/mobilenetv3_small_050")
-WARM_UP_STEPS, STEPS = 10, 40
+NETWORKS = ("e_radio_mini", "e_radio_mini_s", "timm/mobilenetv3_small_050", "timm/resnet10t")
+PRECISIONS = ("fp32", "bf16")
+WARM_UP_STEPS, STEPS, APP_SECONDS = 10, 40, 2
+WAYS = ("ours", "mean of 40", "benchmark_app")
+_NEIGHBOUR = "import torch; torch.set_num_threads(1); a = torch.rand(512, 512)\nwhile True: a @ a"
+_APP = "import sys; sys.modules['openvino_telemetry'] = None; from openvino.tools.benchmark.main import main; main()"
 
 
-def mean_of_steps(prepared: Prepared, batch: int) -> tuple[float, float]:
-    """Images per second of elapsed time and of processor time, from the mean of 40 steps."""
+def mean_of_steps(prepared: Prepared, batch: int) -> float:
+    """Images per second of elapsed time, from the mean of 40 steps."""
     for _ in range(WARM_UP_STEPS):
         prepared.run()
-    elapsed, processor = time.perf_counter(), time.process_time()
+    start = time.perf_counter()
     for _ in range(STEPS):
         prepared.run()
-    steps = STEPS * batch
-    return steps / (time.perf_counter() - elapsed), steps / (time.process_time() - processor)
+    return STEPS * batch / (time.perf_counter() - start)
 
 
-def variation(values: list[float]) -> str:
-    """Coefficient of variation, and the largest value over the smallest."""
-    return f"{np.std(values, ddof=1) / np.mean(values):.1%} ({max(values) / min(values):.2f}x)"
+def benchmark_app(file: Path, precision: str) -> float:
+    """Images per second that a run of `benchmark_app` prints: one stream, one thread, calls one after another."""
+    options = f"-d CPU -hint none -api sync -nstreams 1 -nthreads 1 -t {APP_SECONDS} -infer_precision"
+    kind = {"fp32": "f32", "bf16": "bf16"}[precision]
+    command = [sys.executable, "-c", _APP, "-m", str(file), *options.split(), kind]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.search(r"Throughput:\s*([\d.]+)", printed)
+    assert found is not None, printed
+    return float(found.group(1))
 
 
-def coverage(readings: list[Reading]) -> str:
-    """How many intervals hold the median of all repeats."""
-    centre = np.median([reading.ratio.value for reading in readings])
-    held = sum(reading.ratio.low <= centre <= reading.ratio.high for reading in readings)
-    return f"{held}/{len(readings)}, {sum(reading.settled for reading in readings)} settled"
+@contextmanager
+def neighbour(present: bool) -> Iterator[None]:
+    """A process at work on another core, or none."""
+    if not present:
+        yield
+        return
+    process = subprocess.Popen([sys.executable, "-c", _NEIGHBOUR])
+    os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
+    time.sleep(5)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def variation(values: list[float]) -> float:
+    """Coefficient of variation."""
+    return float(np.std(values, ddof=1) / np.mean(values))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--engine", default="openvino")
     parser.add_argument("--repeats", type=int, default=10)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    target = Target(engine=options.engine)
-    engine, job = load_engine(target.engine), job_of(target)
-    canary = engine.prepare(Canary(), job)
-    prepared: dict[str, Prepared] = {}
-    for name in NETWORKS:
-        module = build(named(name)).eval()
-        randomise_constants(module)
-        prepared[name] = engine.prepare(module, job)
-    means: dict[str, list[tuple[float, float]]] = {name: [] for name in NETWORKS}
-    ours: dict[str, list[Reading]] = {name: [] for name in NETWORKS}
-    for _ in range(options.repeats):
-        for name, network in prepared.items():
-            means[name].append(mean_of_steps(network, target.batch))
-            ours[name].append(
-                compare(
-                    [network.run],
-                    canary.run,
-                    target.protocol,
-                    clock=time.perf_counter,
-                    stopwatch=stopwatch(target),
-                )[0]
-            )
-    grid = Table(title=f"Coefficient of variation (largest/smallest) of {options.repeats} repeats")
-    columns = ("network", "mean of 40, elapsed", "mean of 40, processor", "ours, ratio", "intervals", "s a repeat")
-    for column in columns:
+    cells = [(name, precision) for precision in PRECISIONS for name in NETWORKS]
+    values: dict[tuple[str, str, bool, str], list[float]] = defaultdict(list)
+    with ExitStack() as open_ones, TemporaryDirectory() as folder:
+        engine, prepared, files = load_engine("openvino"), {}, {}
+        targets = {precision: Target(precision=precision, protocol=SEARCH) for precision in PRECISIONS}
+        canaries = {p: open_ones.enter_context(engine.prepare(Canary(), job_of(targets[p]))) for p in PRECISIONS}
+        for name, precision in cells:
+            target = targets[precision]
+            module = build(named(name)).eval().requires_grad_(False)
+            randomise_constants(module)
+            module, job = deployed(module, target.resolution), job_of(target)
+            prepared[name, precision] = open_ones.enter_context(engine.prepare(module, job))
+            files[name] = Path(folder) / f"{name.replace('/', '-')}.onnx"
+            if not files[name].exists():
+                write_onnx(Flat(module), job.pictures, files[name], any_batch=False)
+        cores = sorted(os.sched_getaffinity(0))
+        for repeat in range(options.repeats):
+            for loaded in (False, True) if repeat % 2 else (True, False):
+                with neighbour(loaded):
+                    os.sched_setaffinity(0, cores[:1] if loaded else cores)
+                    for name, precision in cells:
+                        here, target = prepared[name, precision], targets[precision]
+                        (reading,) = compare(
+                            [here.run],
+                            canaries[precision].run,
+                            target.protocol,
+                            clock=time.perf_counter,
+                            stopwatch=stopwatch(target),
+                        )
+                        values[name, precision, loaded, "ours"].append(reading.ratio.value)
+                        values[name, precision, loaded, "mean of 40"].append(mean_of_steps(here, target.batch))
+                        values[name, precision, loaded, "benchmark_app"].append(benchmark_app(files[name], precision))
+                os.sched_setaffinity(0, cores)
+            print(f"repeat {repeat + 1} of {options.repeats}, load average {os.getloadavg()[0]:.1f}", flush=True)
+    grid = Table(title=f"Coefficient of variation of {options.repeats} repeats; OpenVINO, 64 px, batch 8, one thread")
+    for column in ("network", "precision", "neighbour", *WAYS, "mean of 40 / ours", "benchmark_app / ours"):
         grid.add_column(column)
-    for name in NETWORKS:
-        grid.add_row(
-            name,
-            variation([elapsed for elapsed, _ in means[name]]),
-            variation([processor for _, processor in means[name]]),
-            variation([reading.ratio.value for reading in ours[name]]),
-            coverage(ours[name]),
-            f"{np.mean([reading.seconds for reading in ours[name]]):.2f}",
-        )
-    console = Console(width=130)
-    console.print(grid)
-    console.print(f"{target.engine} {target.precision}, load average {os.getloadavg()[0]:.1f}", highlight=False)
+    for loaded in (False, True):
+        for name, precision in cells:
+            ours, mean, app = (variation(values[name, precision, loaded, way]) for way in WAYS)
+            row = [f"{one:.1%}" for one in (ours, mean, app)] + [f"{mean / ours:.1f}", f"{app / ours:.1f}"]
+            grid.add_row(name, precision, "at work" if loaded else "none", *row)
+    Console(width=130).print(grid)
 
 
 if __name__ == "__main__":

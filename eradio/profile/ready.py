@@ -74,6 +74,7 @@ def made_ready(subject: Subject, target: Target, calibration: Tensor | None = No
             _try(network, job.pictures)
             paper = complexity(network, target.resolution)
             parameters, module = paper.parameters, deployed(network, target.resolution)
+            del network  # the largest teachers fit a machine a few times only
             start = time.perf_counter()
             prepared = open_ones.enter_context(engine.prepare(module, job))
             seconds = time.perf_counter() - start

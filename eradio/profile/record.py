@@ -78,7 +78,7 @@ class Measurement(Description):
     windows: tuple[StageWindow, ...] = ()
     """Attention windows, stage by stage, and what they waste at this resolution."""
     agreement: Agreement
-    facts: Facts
+    facts: Facts = Facts()
     """What the engine tells of what it prepared."""
     times: CallTimes
     canary_times: CallTimes

@@ -36,6 +36,8 @@ def measured(rate, spread=0.01, verdict="settled"):
         slowest=1.6 * latency,
     )
     return Measurement(
+        made_at="2026-01-01T00:00:00+00:00",
+        preparation_seconds=3.0,
         identity="fedcba9876543210",
         network="0123456789abcdef",
         target=Target(engine="eager"),
