@@ -78,15 +78,25 @@ def _caption(profile: Profile) -> Text:
 
 def _costs(rows: Sequence[Profiled]) -> Table:
     energy = any(row.explanation and row.explanation.joules_a_picture for row in rows)
+    several = len({(row.measurement.target.resolution, row.measurement.target.batch) for row in rows}) > 1
     grid = Table(caption="p50 / p90 / p99: elapsed milliseconds of single calls at batch 1", caption_justify="left")
     grid.add_column("network", overflow="fold")
-    headings = ["M params", "GMACs", "M act.", "MB weights", "MB peak", *(["J/picture"] if energy else [])]
+    headings = [
+        *(["px × batch"] if several else []),
+        "M params",
+        "GMACs",
+        "M act.",
+        "MB weights",
+        "MB peak",
+        *(["J/picture"] if energy else []),
+    ]
     for heading in [*headings, "p50 / p90 / p99 ms", "s to prepare"]:
         grid.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         found, why = row.measurement, row.explanation
         assert why is not None
         cells = [
+            *([f"{found.target.resolution} × {found.target.batch}"] if several else []),
             f"{found.parameters / 1e6:.2f}",
             _or_nothing(found.gmacs, 1, ".3f"),
             _or_nothing(found.activations, 1e6, ".2f"),
@@ -111,6 +121,11 @@ def _reasons(row: Profiled) -> Iterable[str]:
         slowest = sorted(why.layers, key=lambda layer: -layer.milliseconds)[:5]
         told = ", ".join(f"{layer.name} {layer.milliseconds:.3f} ms" for layer in slowest)
         yield f"{label}, slowest layers by the engine's own account: {told}"
+    facts = row.measurement.facts
+    if facts.artifact_bytes is not None:
+        built = "" if facts.build_seconds is None else f", built in {facts.build_seconds:.0f} s"
+        pinned = "" if facts.timing_cache is None else f", timing cache {facts.timing_cache[:12]}"
+        yield f"{label}, artifact: {facts.artifact_bytes / 1e6:,.1f} MB{built}{pinned}"
     if why.roofline is not None:
         yield f"{label}, roofline: {_roofline(why.roofline)}"
 

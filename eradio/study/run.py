@@ -81,7 +81,7 @@ class Run:
     @cached_property
     def device(self) -> DeviceLock:
         """The lock between this host's training steps and measurements."""
-        return DeviceLock(default_lock_folder(), "cpu")
+        return DeviceLock(default_lock_folder(), self.config.target.device)
 
     @cached_property
     def bench(self) -> Bench | None:

@@ -77,7 +77,7 @@ class EngineContract:
             kept = [output.copy() for output in first]
             for output in first:
                 output[:] = 7
-            prepared.run()
+            prepared.run(3)
             second = prepared.outputs()
         assert all(bool((output == 7).all()) for output in first)
         for before, after in zip(kept, second, strict=True):

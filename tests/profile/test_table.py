@@ -132,10 +132,10 @@ def test_what_an_engine_leaves_to_another_is_listed():
 
 
 def test_a_sweep_has_a_row_for_each_target_and_the_largest_batch():
-    rows = [row(batch=batch, resolution=side) for batch in (1, 8) for side in (64, 96)]
+    rows = [row(why=explanation(), batch=batch, resolution=side) for batch in (1, 8) for side in (64, 96)]
     text = shown(profile(*rows, largest_batch={"e_radio_mini": 1234}))
-    assert "px" in text
-    assert "batch" in text
+    for part in ("px", "batch", "64 × 1", "96 × 8"):
+        assert part in text
     assert "about 1,234 pictures a call" in text
 
 
