@@ -11,6 +11,14 @@ from eradio.profile.engines import load_engine
 load_engine("openvino")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_cache_of_the_user_s(tmp_path_factory):
+    """Neither read nor written: a measurement kept there would be another run's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def seed():
     """Fresh for each test, printed where one fails; ERADIO_TEST_SEED repeats it."""
