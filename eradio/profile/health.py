@@ -44,11 +44,12 @@ def notes(
 
 def _slow(canary: NDArray[np.float64], undisturbed: float | None) -> tuple[str, ...]:
     """Networks do not slow down alike, so a ratio belongs to the state of the machine that it was taken in."""
-    if undisturbed is None or undisturbed / np.median(canary) >= _AS_USUAL:
+    share = 1.0 if undisturbed is None else undisturbed / float(np.median(canary))
+    if share >= _AS_USUAL:
         return ()
     return (
-        f"The canary ran at {undisturbed / np.median(canary):.0%} of its stored rate: the machine is busy or "
-        "throttled. Ratios may differ by more than their intervals from those of an undisturbed machine.",
+        f"The canary ran at {share:.0%} of its stored rate: the machine is busy or throttled. "
+        "Ratios may differ by more than their intervals from those of an undisturbed machine.",
     )
 
 
