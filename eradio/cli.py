@@ -83,7 +83,8 @@ def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_
     from eradio.profile.table import tables
     from eradio.subjects.profiling import profile_named
 
-    command, progress = shlex.join(["eradio", *sys.argv[1:]]), Console(stderr=True)
+    arguments = click.get_current_context().obj
+    command, progress = shlex.join(["eradio", *arguments]), Console(stderr=True)
     found = profile_named(networks, command=command, console=progress, **options)
     if picture is not None:
         from eradio.analysis.profile_figure import draw_profile
@@ -199,7 +200,7 @@ def main() -> None:
 def run_command(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     try:
-        status = cli.main(args=arguments, prog_name="eradio", standalone_mode=False)
+        status = cli.main(args=arguments, prog_name="eradio", standalone_mode=False, obj=arguments)
     except EradioError as error:
         return _complain(str(error), 1)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -75,6 +75,7 @@ def _throughputs(axes: Axes, rows: Sequence[Profiled], names: Sequence[str]) -> 
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
     axes.set_xlabel("Throughput (images/s; bars: 95 % interval)")
 
 

@@ -43,16 +43,25 @@ def test_the_deploy_form_equals_the_training_form_after_anything_in_any_order(st
 
 
 def test_sampled_networks_deploy_exactly(seed):
-    """Members of the widest space, at sides that fit no window."""
+    """Members of the widest space, at sides that fit no window; in double precision, so that no rounding counts.
+
+    In single precision some of them are chaotic with such weights: their own training form is 1e-5 off by rounding.
+    """
     members = (network for network in sample(SearchSpace.named("wide"), seed) if network.stages[0].width <= 48)
     for _, network in zip(range(5), members, strict=False):
         module = spread(build(network), seed)
         side = (48, 70)
         pictures = torch.rand(1, 3, *side)
+        exact, wanted = module.double(), pictures.double()
+        with torch.no_grad():
+            truth = exact(wanted).spatial
+            close(deploy(exact, side)(wanted).spatial, truth, 1e-11)
+        module.float()
         deployed = deploy(module, side)
         assert not any(isinstance(part, nn.BatchNorm2d) for part in deployed.modules())
         with torch.no_grad():
-            close(deployed(pictures).spatial, module(pictures).spatial)
+            own = (module(pictures).spatial - truth).abs().max() / truth.std()
+            close(deployed(pictures).spatial, module(pictures).spatial, max(1e-5, 4 * own.item()))
 
 
 def test_the_training_form_is_left_alone():

@@ -46,7 +46,7 @@ def test_several_networks_sizes_and_batches_are_one_command(capsys, monkeypatch)
         ("shipped/dino", 2),
     ]
     assert found.version == 1
-    assert found.command.startswith("eradio ")
+    assert found.command == " ".join(["eradio", "profile", *arguments, "--json", *QUICK])
     assert {"cpu", "libraries", "python"} <= found.environment.keys()
     assert all(row.explanation is None for row in found.networks)
     assert found.networks[0].measurement.seconds == found.networks[1].measurement.seconds
