@@ -64,7 +64,7 @@ def report(run: Path, out: Path | None) -> None:
 @click.option("--calibration", type=_FILE, help="A folder of pictures for int8 (default: the embedded scenes).")
 @click.option("--only-throughput", is_flag=True, help="Leave out memory, latency, energy, shares and roofline.")
 @click.option("--coverage", is_flag=True, help="Instead of measuring, say what TensorRT takes; needs no GPU.")
-@click.option("--picture", type=_FILE, help="Also draw it into this .png, .svg or .pdf.")
+@click.option("--picture", type=_FILE, help="Also draw it into this .png or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_json: bool, **options: Any) -> None:
     """Measure networks' throughput with its uncertainty, and why it is what it is.
@@ -73,6 +73,10 @@ def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_
     finalists, official weights, ONNX files, teachers (shipped/clip, open_clip/ViT-H-14, sam/vit_h), or functions of
     your own (MODULE:FUNCTION). Several take turns in one run.
     """
+    if picture is not None:
+        from eradio.analysis.profile_figure import check_picture
+
+        check_picture(picture)
     if coverage:
         from eradio.profile.coverage.report import coverage_table
         from eradio.subjects.profiling import coverage_named
@@ -86,15 +90,15 @@ def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_
     arguments = click.get_current_context().obj
     command, progress = shlex.join(["eradio", *arguments]), Console(stderr=True)
     found = profile_named(networks, command=command, console=progress, **options)
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+    else:
+        for part in tables(found):
+            _console().print(part)
     if picture is not None:
         from eradio.analysis.profile_figure import draw_profile
 
         draw_profile(found, picture)
-    if as_json:
-        click.echo(found.model_dump_json(indent=2))
-        return
-    for part in tables(found):
-        _console().print(part)
 
 
 @cli.command(epilog="Example: eradio export runs/default/finalists/candidate-0003 --to onnx --resolution 64")

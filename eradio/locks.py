@@ -14,22 +14,35 @@ _POLL_SECONDS = 0.005
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, timeout: float | None = None) -> Iterator[None]:
+def locked(path: Path, *, shared: bool = False, timeout: float | None = None, promise: float = 0.0) -> Iterator[None]:
     """Hold an advisory lock on `path` (created if missing).
 
+    Args:
+        path: the file to lock.
+        shared: together with other shared holders.
+        timeout: seconds to wait, beyond what the holder promised; None for ever.
+        promise: seconds after which it will be given back, at the latest; those who wait read it.
+
     Raises:
-        MachineError: another process held the lock for `timeout` seconds.
+        MachineError: another process held the lock for `timeout` seconds longer than it promised.
     """
     handle = _open(path)
     try:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not _take(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
-            if deadline is not None and time.monotonic() > deadline:
+            if deadline is not None and timeout is not None and time.monotonic() > deadline:
+                if (left := _promised(path)) > 0:
+                    deadline = time.monotonic() + left + timeout
+                    continue
                 raise MachineError(
                     f"Another process has held {path} for more than {timeout:g} seconds. "
                     f"Look for a stopped eradio process (state T in ps), continue or end it, then try again."
                 )
             time.sleep(_POLL_SECONDS)
+        if not shared:
+            os.ftruncate(handle, 0)
+        if promise > 0:
+            os.pwrite(handle, f"{time.time() + promise:.0f}".encode(), 0)
         yield
     finally:
         os.close(handle)
@@ -69,9 +82,10 @@ class DeviceLock:
             os.close(handle)
 
     @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Hold the device alone."""
-        with locked(self._turnstile, timeout=self._timeout), locked(self._device, timeout=self._timeout):
+    def measuring(self, seconds: float = 0.0) -> Iterator[None]:
+        """Hold the device alone, for about so many seconds; others wait that much longer before they complain."""
+        turnstile = locked(self._turnstile, timeout=self._timeout, promise=seconds)
+        with turnstile, locked(self._device, timeout=self._timeout, promise=seconds):
             yield
 
 
@@ -83,6 +97,14 @@ def default_lock_folder() -> Path:
 def _open(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _promised(path: Path) -> float:
+    """Seconds that the holder of a lock said it would still take; nothing if it said nothing."""
+    try:
+        return float(path.read_text() or 0) - time.time()
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _take(handle: int, kind: int) -> bool:

@@ -35,8 +35,8 @@ def write_onnx(
 
 def write_program(program: torch.export.ExportedProgram, path: Path, *, outputs: Sequence[str] | None = None) -> None:
     """Write a network that is already traced. See `write_onnx`."""
-    if importlib.util.find_spec("onnxscript") is None:
-        raise EradioError("The export to ONNX needs onnxscript. Run: pip install 'eradio[onnx]'")
+    if any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript")):
+        raise EradioError("The export to ONNX needs onnx and onnxscript. Run: pip install 'eradio[onnx]'")
     with quietly():
         model = torch.onnx.export(
             program,

@@ -1,5 +1,6 @@
 """A profile as one picture: throughputs with their intervals, where the time goes, and the roofline."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,10 +23,21 @@ def draw_profile(profile: Profile, path: Path) -> None:
     Raises:
         EradioError: the ending is another, or the file cannot be written.
     """
+    check_picture(path)
     form = path.suffix.removeprefix(".").lower()
-    if form not in ("png", "svg"):
-        raise EradioError(f"The picture {path} must end in .png or .svg.")
     write_atomically(path, saver(drawn(lambda: profile_figure(profile), form)))
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a path before anything is measured for it.
+
+    Raises:
+        EradioError: the ending is not .png or .svg, or no file can be written there.
+    """
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise EradioError(f"The picture {path} must end in .png or .svg.")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise EradioError(f"Cannot write the picture {path}. Choose another path with --picture.")
 
 
 def profile_figure(profile: Profile) -> Figure:

@@ -54,7 +54,8 @@ def profile_command(
     Raises:
         EradioError: a network is not found, or could not be measured.
     """
-    looks = _Reasons(watch or (lambda what, share: None))
+    lock = DeviceLock(default_lock_folder(), targets[0].device)
+    looks = _Reasons(watch or (lambda what, share: None), lock)
     rows: list[Profiled] = []
     for target in targets:
         subjects = find(target.resolution)
@@ -63,7 +64,7 @@ def profile_command(
             subjects,
             target,
             canary_folder=canary_folder or cache_folder(),
-            lock=DeviceLock(default_lock_folder(), target.device),
+            lock=lock,
             calibration=calibration(target.resolution, target.batch) if calibration else None,
             watch=watch,
             then=looks if why else None,
@@ -92,6 +93,7 @@ class _Reasons:
     """Looks into networks one after another; the machine's roof is measured once for all."""
 
     tell: Watch
+    lock: DeviceLock
     roof: Roof | None = None
     found: list[Explanation | None] = field(default_factory=list)
 
@@ -99,10 +101,11 @@ class _Reasons:
         target = measurement.target
         if self.roof is None:
             self.tell("measuring the roof", 0.0)
-            self.roof = measured_roof(target.precision, target.device, target.threads)
+            with self.lock.measuring():
+                self.roof = measured_roof(target.precision, target.device, target.threads)
         watch = partial(self.tell, f"looking into {ready.subject.name}")
         watch(0.0)
-        self.found.append(explained(ready, target, measurement.throughput.value, self.roof, watch))
+        self.found.append(explained(ready, target, measurement.throughput.value, self.roof, self.lock, watch))
 
 
 def _largest(rows: Sequence[Profiled], target: Target) -> dict[str, int]:

@@ -61,8 +61,15 @@ class _Nvml:
 
 
 def _rapl_counters(powercap: Path) -> list[_Rapl | _Nvml]:
-    """The packages; what they are made of ("intel-rapl:0:1") is in them."""
-    return [_Rapl(folder) for folder in sorted(powercap.glob("*rapl:*")) if folder.name.count(":") == 1]
+    """The packages; their parts ("intel-rapl:0:1") are in them, and "psys" has them in it."""
+    return [_Rapl(folder) for folder in sorted(powercap.glob("*rapl:*")) if _name(folder).startswith("package")]
+
+
+def _name(folder: Path) -> str:
+    try:
+        return (folder / "name").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _gpu_counter() -> list[_Rapl | _Nvml]:

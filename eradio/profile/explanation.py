@@ -7,6 +7,7 @@ import torch
 
 from eradio.description import Description
 from eradio.errors import EradioError
+from eradio.locks import DeviceLock
 from eradio.profile.energy import EnergyMeter
 from eradio.profile.engines.base import Layer
 from eradio.profile.latency import Latency, latency
@@ -38,15 +39,21 @@ class Explanation(Description):
 
 
 def explained(
-    ready: Ready, target: Target, images_per_second: float, roof: Roof | None, watch: Callable[[float], None]
+    ready: Ready,
+    target: Target,
+    images_per_second: float,
+    roof: Roof | None,
+    lock: DeviceLock,
+    watch: Callable[[float], None],
 ) -> Explanation:
-    """Look into a network that is prepared, with the device to itself.
+    """Look into a network that is prepared; the device is held alone while calls are timed, and no longer.
 
     Args:
         ready: the network.
         target: what it was measured on.
         images_per_second: as measured.
         roof: the machine's, in the target's precision.
+        lock: the device.
         watch: told which share of the latency's calls is done.
     """
     module, paper = ready.module, ready.paper
@@ -64,9 +71,9 @@ def explained(
     return Explanation(
         weights_bytes=weights,
         peak_bytes=_peak(ready, target, weights),
-        joules_a_picture=_energy(ready, target),
-        latency=_latency(ready, target, watch),
-        shares=None if module is None else _shares(module, target),
+        joules_a_picture=_energy(ready, target, lock),
+        latency=_latency(ready, target, lock, watch),
+        shares=None if module is None else _shares(module, target, lock),
         layers=ready.prepared.layers(),
         roofline=under,
     )
@@ -83,23 +90,24 @@ def _peak(ready: Ready, target: Target, weights: int | None) -> int | None:
     return None if peak is None or (weights is not None and peak < weights) else peak
 
 
-def _energy(ready: Ready, target: Target) -> float | None:
-    meter = EnergyMeter(target.device)
-    if meter.joules() is None:
+def _energy(ready: Ready, target: Target, lock: DeviceLock) -> float | None:
+    if EnergyMeter(target.device).joules() is None:
         return None
-    until, calls = time.perf_counter() + _ENERGY_SECONDS, 0
-    while time.perf_counter() < until:
-        ready.prepared.run()
-        calls += 1
-    joules = meter.joules()
+    with lock.measuring(_ENERGY_SECONDS):
+        meter, calls = EnergyMeter(target.device), 0
+        until = time.perf_counter() + _ENERGY_SECONDS
+        while time.perf_counter() < until:
+            ready.prepared.run()
+            calls += 1
+        joules = meter.joules()
     return None if joules is None else joules / (calls * target.batch)
 
 
-def _latency(ready: Ready, target: Target, watch: Callable[[float], None]) -> Latency | None:
+def _latency(ready: Ready, target: Target, lock: DeviceLock, watch: Callable[[float], None]) -> Latency | None:
     """None where an ONNX file does not take one picture a call."""
     single = target.model_copy(update={"batch": 1})
     try:
-        with ready.again(single) as prepared:
+        with ready.again(single) as prepared, lock.measuring(1.1 * target.protocol.latency_seconds):
             return latency(
                 prepared.run,
                 clock=time.perf_counter,
@@ -113,9 +121,10 @@ def _latency(ready: Ready, target: Target, watch: Callable[[float], None]) -> La
         return None
 
 
-def _shares(module: torch.nn.Module, target: Target) -> Shares:
+def _shares(module: torch.nn.Module, target: Target, lock: DeviceLock) -> Shares:
     module.to(target.device)
     try:
-        return shares(module, fixed_pictures(target).to(target.device), target.threads)
+        with lock.measuring():
+            return shares(module, fixed_pictures(target).to(target.device), target.threads)
     finally:
         module.cpu()

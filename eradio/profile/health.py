@@ -45,6 +45,11 @@ def notes(
 def _slow(canary: NDArray[np.float64], undisturbed: float | None) -> tuple[str, ...]:
     """Networks do not slow down alike, so a ratio belongs to the state of the machine that it was taken in."""
     share = 1.0 if undisturbed is None else undisturbed / float(np.median(canary))
+    if share * _AS_USUAL > 1:
+        return (
+            f"The canary ran at {share:.0%} of its stored rate, which was taken on a busier machine: images/s are too "
+            "low by as much, ratios are not. Remove canary.json from the cache folder to take it anew.",
+        )
     if share >= _AS_USUAL:
         return ()
     return (

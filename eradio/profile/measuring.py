@@ -68,7 +68,7 @@ def measure_all(
         lock: the device, held alone while calls are timed; None where nothing else can be running.
         calibration: [N, 3, H, W] real pictures, which int8 needs.
         watch: told how far the run is.
-        then: given each prepared network and its measurement afterwards, still with the device to itself.
+        then: given each prepared network and its measurement afterwards, when the device is free again.
 
     Returns:
         One measurement a subject, in their order.
@@ -83,7 +83,7 @@ def measure_all(
             tell(f"preparing {subject.name}", place / len(subjects))
             ready.append(open_ones.enter_context(made_ready(subject, target, calibration)))
         canary = open_ones.enter_context(load_engine(target.engine).prepare(Canary(), job_of(target, calibration)))
-        with lock.measuring() if lock else nullcontext():
+        with lock.measuring(_longest(target, len(subjects))) if lock else nullcontext():
             tell("measuring", 0.0)
             reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
             gpu = gpu_uuid(target.device)
@@ -102,9 +102,9 @@ def measure_all(
                 _measurement(one, reading, target, reference, notes(reading.pairs.canary, before, after, undisturbed))
                 for one, reading in zip(ready, readings, strict=True)
             )
-            for one, measurement in zip(ready, found, strict=True):
-                if then is not None:
-                    then(one, measurement)
+        for one, measurement in zip(ready, found, strict=True):
+            if then is not None:
+                then(one, measurement)
     return found
 
 
@@ -163,6 +163,12 @@ def _measurement(
         notes=told,
         load=_load(),
     )
+
+
+def _longest(target: Target, networks: int) -> float:
+    """Seconds that a run may take, calibration included, if no network is slower than the protocol expects."""
+    protocol = target.protocol
+    return networks * (protocol.warm_up_seconds + protocol.max_seconds) + STANDARD.max_seconds
 
 
 def _calibrate(canary: Prepared, target: Target) -> Reference:

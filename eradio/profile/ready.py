@@ -105,9 +105,17 @@ def job_of(target: Target, calibration: Tensor | None = None) -> Job:
 
 
 def fixed_pictures(target: Target) -> Tensor:
-    """The batch every network is measured on: [B, 3, R, R] float32 in [0, 1], always the same."""
+    """The batch every network is measured on: [B, 3, R, R] float32 in [0, 1], always the same.
+
+    Raises:
+        EradioError: it does not fit the memory.
+    """
     shape = (target.batch, 3, target.resolution, target.resolution)
-    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    try:
+        return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    except (MemoryError, RuntimeError):
+        size = f"{target.batch} pictures of {target.resolution} pixels"
+        raise EradioError(f"There is no memory for {size}. Choose a smaller batch or resolution.") from None
 
 
 def onnx_parameters(path: Path) -> int:
@@ -156,7 +164,7 @@ def _try(module: nn.Module, pictures: Tensor) -> None:
             module(pictures[:1])
     except NetworkError:
         raise
-    except (AssertionError, RuntimeError, ValueError, TypeError) as error:
+    except Exception as error:  # the network may be a user's own
         side, why = pictures.shape[2], " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise NetworkError(
             f"This network does not take {side}x{side} pixels: {why[:200]}. Choose another resolution."

@@ -37,7 +37,7 @@ class Roofline(Description):
     roof: Roof
     intensity: float
     """FLOP per byte: every weight read once a batch, every activation written once and read once. Engines that merge
-    operations move less, so this is a lower bound of the intensity."""
+    operations move less; element-wise operations, which move more, are not counted."""
     gflops: float
     """Reached: multiply-accumulates times two, times images/s."""
     share: float

@@ -8,10 +8,9 @@ from eradio.profile.record import Measurement, Reference
 
 
 def keep(measurement: Measurement) -> None:
-    """Remember a measurement for other studies; the first one under an identity stays."""
-    path = _path(measurement.identity)
-    if not path.exists():
-        write_json(path, measurement.model_dump(mode="json"))
+    """Remember a settled measurement for other studies; the first one under an identity stays."""
+    if measurement.verdict == "settled" and _read(measurement.identity) is None:
+        write_json(_path(measurement.identity), measurement.model_dump(mode="json"))
 
 
 def known(identity: str, reference: Reference | None) -> Measurement | None:
@@ -24,14 +23,8 @@ def known(identity: str, reference: Reference | None) -> Measurement | None:
         identity: as `eradio.profile.identity` gives it.
         reference: the canary's rate in the study that asks; None if it has none yet.
     """
-    if reference is None:
-        return None
-    path = _path(identity)
-    try:
-        found = Measurement.parse(read_json(path), str(path)) if path.exists() else None
-    except EradioError:
-        return None
-    if found is None or found.identity != identity or found.verdict != "settled":
+    found = None if reference is None else _read(identity)
+    if found is None or reference is None:
         return None
     return found.model_copy(
         update={
@@ -40,6 +33,15 @@ def known(identity: str, reference: Reference | None) -> Measurement | None:
             "reused": True,
         }
     )
+
+
+def _read(identity: str) -> Measurement | None:
+    path = _path(identity)
+    try:
+        found = Measurement.parse(read_json(path), str(path)) if path.exists() else None
+    except EradioError:
+        return None
+    return found if found is not None and found.identity == identity and found.verdict == "settled" else None
 
 
 def _path(identity: str) -> Path:

@@ -22,7 +22,7 @@ def tables(profile: Profile) -> list[RenderableType]:
     if explained:
         shown += [_costs(explained), *(Text(line) for row in explained for line in _reasons(row))]
     for name, batch in profile.largest_batch.items():
-        shown.append(Text(f"{name}: about {batch:,} pictures a call would fill the memory that is free now."))
+        shown.append(Text(f"{name}: very roughly {batch:,} pictures a call would fill the memory that is free now."))
     return shown
 
 
@@ -117,6 +117,8 @@ def _reasons(row: Profiled) -> Iterable[str]:
     if why.shares is not None:
         yield f"{label}, time in eager by stage: {_shares(why.shares.stages)}"
         yield f"{label}, time in eager by kind: {_shares(why.shares.kinds)}"
+    if why.latency is not None and (missing := why.latency.missing()) is not None:
+        yield f"{label}: {missing}"
     if why.layers:
         slowest = sorted(why.layers, key=lambda layer: -layer.milliseconds)[:5]
         told = ", ".join(f"{layer.name} {layer.milliseconds:.3f} ms" for layer in slowest)

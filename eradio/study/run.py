@@ -17,6 +17,7 @@ from eradio.errors import EradioError
 from eradio.files import read_json, write_json
 from eradio.locks import DeviceLock, default_lock_folder
 from eradio.manifest import environment
+from eradio.profile.record import environment_of
 from eradio.search_space import Network, SearchSpace, baselines, named
 from eradio.study.config import StudyConfig, changed_keys
 from eradio.study.downstream import Bench
@@ -25,7 +26,7 @@ from eradio.study.storage import open_studies
 
 _CALIBRATION_PICTURES = 64
 
-_MACHINE = ("machine", "cpu", "cores", "gpu", "libraries")
+_MACHINE = ("machine", "cpu", "cores", "gpu", "driver", "cuda", "libraries")
 """What a throughput must have in common with another to stand on one front, as `environment` names it."""
 
 
@@ -104,7 +105,7 @@ class Run:
             "space": self.space.digest(),
             "code epoch": str(CODE_EPOCH),
             "baselines": digest_of({name: network.digest() for name, network in self.baselines.items()}),
-            "machine and libraries": digest_of({key: environment()[key] for key in _MACHINE}),
+            "machine and libraries": digest_of({key: environment_of(self.config.target)[key] for key in _MACHINE}),
             "training data": self.data[0].digest,
             "validation data": self.data[1].digest,
             **{f"teacher {teacher.name}": teacher.digest for teacher in self.live.teachers},

@@ -92,13 +92,13 @@ def _called(text: str, module: str, function: str) -> Subject:
     sys.path.insert(0, here)
     try:
         maker = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:  # importing runs the user's code
         raise EradioError(f"Cannot find {text}: {error}. Give MODULE:FUNCTION as Python would import it.") from None
     finally:
         sys.path.remove(here)
     try:
         network = maker()
-    except Exception as error:  # the function is the user's own, and so is whatever it raises
+    except (Exception, SystemExit) as error:  # the function is the user's own, and so is whatever it raises
         raise EradioError(f"{text} raised {type(error).__name__}: {error}. It is called without arguments.") from error
     if not isinstance(network, nn.Module):
         raise EradioError(f"{text} returned a {type(network).__name__}, not a torch.nn.Module.")

@@ -106,7 +106,7 @@ def _pictures(folder: Path | None, side: int, batch: int) -> Any:
 @contextmanager
 def _progress(console: Console) -> Iterator[Callable[[str, float], None]]:
     """One bar for what is being done, with the time it has left; it leaves nothing behind."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(
         *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
     ) as progress:

@@ -40,21 +40,24 @@ def test_the_largest_batch_lies_on_the_line_through_the_peaks():
     assert largest_batch({1: 110, 11: 210}, 50) == 0
 
 
-def rapl(folder, name, joules, wraps=1000):
-    place = folder / name
+def rapl(folder, zone, name, joules, wraps=1000):
+    place = folder / zone
     place.mkdir(exist_ok=True)
+    (place / "name").write_text(f"{name}\n")
     (place / "energy_uj").write_text(f"{joules * 1_000_000:.0f}\n")
     (place / "max_energy_range_uj").write_text(f"{wraps * 1_000_000:.0f}\n")
 
 
 def test_energy_is_that_of_all_packages_even_where_a_counter_starts_anew(tmp_path):
-    rapl(tmp_path, "intel-rapl:0", 990)
-    rapl(tmp_path, "intel-rapl:1", 10)
-    rapl(tmp_path, "intel-rapl:0:0", 5)
+    rapl(tmp_path, "intel-rapl:0", "package-0", 990)
+    rapl(tmp_path, "intel-rapl:1", "package-1", 10)
+    rapl(tmp_path, "intel-rapl:0:0", "core", 5)
+    rapl(tmp_path, "intel-rapl:2", "psys", 100)
     meter = EnergyMeter("cpu", powercap=tmp_path)
-    rapl(tmp_path, "intel-rapl:0", 5)
-    rapl(tmp_path, "intel-rapl:1", 12)
-    rapl(tmp_path, "intel-rapl:0:0", 500)
+    rapl(tmp_path, "intel-rapl:0", "package-0", 5)
+    rapl(tmp_path, "intel-rapl:1", "package-1", 12)
+    rapl(tmp_path, "intel-rapl:0:0", "core", 500)
+    rapl(tmp_path, "intel-rapl:2", "psys", 200)
     assert meter.joules() == pytest.approx(17)
 
 

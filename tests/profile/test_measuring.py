@@ -39,6 +39,14 @@ def measurement(request, store):
     return measure_module(Student(), "student", quick(request.param), canary_folder=store, lock=None)
 
 
+def test_images_per_second_count_every_picture_of_the_batch(tmp_path):
+    target = quick("eager").model_copy(update={"batch": 16})
+    found = measure_module(Student(), "many", target, canary_folder=tmp_path, lock=None)
+    by_hand = 16 / (found.latency_ms / 1e3)
+    assert by_hand / 3 < found.throughput.value < 3 * by_hand
+    assert not any("stored rate" in note and "busier" in note for note in found.notes)
+
+
 def test_everything_in_a_measurement_fits_together(measurement):
     ratio, throughput = measurement.ratio, measurement.throughput
     assert ratio.low <= ratio.value <= ratio.high

@@ -34,6 +34,8 @@ def test_another_identity_or_no_unit_finds_nothing():
 def test_an_unsettled_measurement_is_made_anew():
     keep(measured("unsettled"))
     assert known("i", OTHER) is None
+    keep(measured())
+    assert known("i", OTHER) is not None
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"identity": "i"}'])
@@ -42,6 +44,8 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path, text):
     path.parent.mkdir(parents=True)
     path.write_text(text)
     assert known("i", OTHER) is None
+    keep(measured())
+    assert known("i", OTHER) is not None
 
 
 def test_the_first_measurement_stays():

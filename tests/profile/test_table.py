@@ -136,7 +136,7 @@ def test_a_sweep_has_a_row_for_each_target_and_the_largest_batch():
     text = shown(profile(*rows, largest_batch={"e_radio_mini": 1234}))
     for part in ("px", "batch", "64 × 1", "96 × 8"):
         assert part in text
-    assert "about 1,234 pictures a call" in text
+    assert "roughly 1,234 pictures a call" in text
 
 
 @pytest.mark.parametrize("width", [100, 120])

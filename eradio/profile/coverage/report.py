@@ -1,6 +1,7 @@
 """What TensorRT can take of a network, as data and as a table."""
 
 from rich.table import Table
+from rich.text import Text
 
 from eradio.description import Description
 
@@ -57,20 +58,20 @@ class Coverage(Description):
 
 def coverage_table(found: Coverage) -> Table:
     """Both answers in words."""
-    grid = Table(title=f"{found.network}, batch {found.batch}, {found.resolution} px", title_justify="left")
+    grid = Table(title=Text(f"{found.network}, batch {found.batch}, {found.resolution} px"), title_justify="left")
     grid.add_column("TensorRT without a device", no_wrap=True)
     grid.add_column("answer")
     lowered, built = found.lowering, found.building
     if isinstance(lowered, Refused):
-        grid.add_row("lowering (torch-tensorrt)", f"not covered: {lowered.reason}")
+        grid.add_row("lowering (torch-tensorrt)", Text(f"not covered: {lowered.reason}"))
     else:
         words = f"{lowered.supported} of {lowered.operators} operators have a converter"
-        grid.add_row("lowering (torch-tensorrt)", f"{words}; engines: {lowered.engines}")
+        grid.add_row("lowering (torch-tensorrt)", Text(f"{words}; engines: {lowered.engines}"))
         for name, count in lowered.unsupported.items():
-            grid.add_row("no converter", f"{name}, {count} of them")
+            grid.add_row("no converter", Text(f"{name}, {count} of them"))
     if isinstance(built, Refused):
-        grid.add_row("building (TensorRT-RTX)", f"not covered: {built.reason}")
+        grid.add_row("building (TensorRT-RTX)", Text(f"not covered: {built.reason}"))
     else:
         words = f"an engine of {built.engine_bytes / 1e6:,.1f} MB for {', '.join(built.targets)}"
-        grid.add_row("building (TensorRT-RTX)", f"{words} in {built.seconds:.1f} s")
+        grid.add_row("building (TensorRT-RTX)", Text(f"{words} in {built.seconds:.1f} s"))
     return grid

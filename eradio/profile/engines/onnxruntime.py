@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as state
 from torch import Tensor, nn
 
 from eradio.errors import EradioError
 from eradio.onnx_file import write_onnx
 from eradio.profile.engines.base import Facts, Flat, Job, Outputs, Prepared
 from eradio.tracing import quietly
-
-_REFUSALS = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.RuntimeException)
 
 
 class OnnxRuntime:
@@ -57,7 +54,9 @@ class OnnxRuntime:
                 session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
                 prepared = _Prepared(session, job.pictures)
                 prepared.run()
-            except _REFUSALS as error:
+            except EradioError:
+                raise
+            except Exception as error:  # its errors share no base class
                 raise _refusal(error) from error
             prepared.facts = Facts(artifact_bytes=_size(path))
         return prepared
@@ -129,4 +128,5 @@ def _refusal(error: Exception) -> EradioError:
 
 
 def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+    beside = path.with_name(f"{path.name}.data")
+    return path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)

@@ -34,6 +34,7 @@ def _without_telemetry() -> Iterator[None]:
 with _without_telemetry():
     import openvino
     from openvino import frontend
+    from openvino.tools.ovc.error import Error as ConversionError
 
 _REFUSALS = (
     RuntimeError,
@@ -41,6 +42,7 @@ _REFUSALS = (
     frontend.NotImplementedFailure,
     frontend.OpConversionFailure,
     frontend.OpValidationFailure,
+    ConversionError,
 )
 
 
@@ -97,10 +99,13 @@ def _quantised(model: Any, job: Job) -> Any:
             f"OpenVINO's int8 needs nncf, which cannot be imported ({error}). Run: pip install 'eradio[int8]'"
         ) from None
     assert job.calibration is not None
-    batches = list(job.calibration.numpy()[:, None].repeat(len(job.pictures), 1))
+    pictures, size = job.calibration.numpy(), len(job.pictures)
+    whole = range(0, len(pictures) - size + 1, size)
     nncf.set_log_level(logging.ERROR)
     with quietly(), redirect_stdout(StringIO()):
-        return nncf.quantize(model, nncf.Dataset(batches), subset_size=len(batches))
+        return nncf.quantize(
+            model, nncf.Dataset(whole, lambda start: pictures[start : start + size]), subset_size=len(whole)
+        )
 
 
 def _convert(module: nn.Module, pictures: Tensor) -> Any:
@@ -111,7 +116,10 @@ def _convert(module: nn.Module, pictures: Tensor) -> Any:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing is deprecated, and warns of every constant shape
         traced = torch.jit.trace(Flat(module), pictures, check_trace=False)  # type: ignore[no-untyped-call]
-        return openvino.convert_model(torch.jit.freeze(traced), input=[_input(pictures)])
+        converted = openvino.convert_model(torch.jit.freeze(traced), input=[_input(pictures)])
+    if not any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        torch._C._jit_clear_class_registry()  # it holds every frozen network's weights for good
+    return converted
 
 
 def _input(pictures: Tensor) -> tuple[tuple[int, ...], Any]:

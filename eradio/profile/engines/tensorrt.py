@@ -54,6 +54,8 @@ class TensorRt:
             if not pinned.exists() and (here / "timing.cache").exists():
                 write_atomically(pinned, lambda file: shutil.copyfile(here / "timing.cache", file))
             plans = sorted(here.glob("*.plan"))
+            if not plans:
+                raise EradioError(f"TensorRT built no engine for this network: nothing in it is its own. {_INSTEAD}")
             facts = Facts(
                 artifact_bytes=sum(plan.stat().st_size for plan in plans),
                 timing_cache=hashlib.sha256(pinned.read_bytes()).hexdigest() if pinned.exists() else None,
