@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from eradio.description import Description
-from eradio.errors import EradioError
+from eradio.errors import EradioError, MachineError
 from eradio.locks import DeviceLock
 from eradio.profile.energy import EnergyMeter
 from eradio.profile.engines.base import Layer
@@ -115,6 +115,8 @@ def _latency(ready: Ready, target: Target, lock: DeviceLock, watch: Callable[[fl
                 min_calls=target.protocol.latency_calls,
                 max_seconds=target.protocol.latency_seconds,
             )
+    except MachineError:
+        raise
     except EradioError:
         if ready.subject.onnx is None:
             raise

@@ -1,5 +1,6 @@
 """Measurements that every study of this user on this host may use again, under their identities."""
 
+import contextlib
 from pathlib import Path
 
 from eradio.errors import EradioError
@@ -8,9 +9,13 @@ from eradio.profile.record import Measurement, Reference
 
 
 def keep(measurement: Measurement) -> None:
-    """Remember a settled measurement for other studies; the first one under an identity stays."""
+    """Remember a settled measurement for other studies; the first one under an identity stays.
+
+    Where the cache folder cannot be written, other studies measure for themselves.
+    """
     if measurement.verdict == "settled" and _read(measurement.identity) is None:
-        write_json(_path(measurement.identity), measurement.model_dump(mode="json"))
+        with contextlib.suppress(EradioError, OSError):
+            write_json(_path(measurement.identity), measurement.model_dump(mode="json"))
 
 
 def known(identity: str, reference: Reference | None) -> Measurement | None:

@@ -52,3 +52,9 @@ def test_the_first_measurement_stays():
     keep(measured())
     keep(measured().model_copy(update={"calls": 5}))
     assert known("i", OTHER).calls == 99
+
+
+def test_a_cache_that_cannot_be_written_stops_nobody(tmp_path):
+    (tmp_path / "eradio").write_text("a file where the folder should be")
+    keep(measured())
+    assert known("i", OTHER) is None
