@@ -1,5 +1,8 @@
 """Memory, energy and the roofline."""
 
+import sys
+from types import ModuleType, SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -88,3 +91,34 @@ def test_this_machine_has_a_roof_in_every_precision_that_pytorch_multiplies_in()
         assert roof.gflops > 0.5
         assert roof.gigabytes_per_second > 0.1
     assert measured_roof("int8", "cpu", 1) is None
+
+
+def test_the_roof_counts_two_for_each_multiply_accumulate_and_each_byte_copied(monkeypatch):
+    monkeypatch.setattr("eradio.profile.roofline._fastest", lambda work, device, threads: 0.5)
+    roof = measured_roof("fp32", "cpu", 1)
+    assert roof.gflops == pytest.approx(2 * 1024**3 / 0.5 / 1e9)
+    assert roof.gigabytes_per_second == pytest.approx(2 * 2**27 / 0.5 / 1e9)
+
+
+class FakeNvml(ModuleType):
+    class NVMLError(Exception):
+        pass
+
+    millijoules = 5_000_000
+
+    def nvmlInit(self):  # noqa: N802
+        pass
+
+    def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: N802
+        return uuid
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle):  # noqa: N802
+        assert handle == "GPU-7"
+        self.millijoules += 1500
+        return self.millijoules
+
+
+def test_a_gpu_counts_in_millijoules(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml("pynvml"))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="7"))
+    assert EnergyMeter("cuda").joules() == pytest.approx(1.5)

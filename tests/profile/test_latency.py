@@ -104,3 +104,20 @@ def test_binomial_chances_stay_chances_for_as_many_calls_as_mlperf_asks_for():
     steps = binomial_cumulative(270_336, 0.99)
     assert np.all(np.diff(steps) >= 0)
     assert steps[-1] == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("count", [64, 400, 1000])
+def test_the_ends_are_the_narrowest_order_statistics_that_keep_two_and_a_half_per_cent_on_each_side(count, quantile):
+    def at_most(successes):
+        chances = (math.comb(count, k) * quantile**k * (1 - quantile) ** (count - k) for k in range(successes + 1))
+        return sum(chances)
+
+    found = quantile_interval(np.arange(1.0, count + 1), quantile)
+    if found is None:
+        assert count < fewest_calls(quantile)
+        return
+    low, high = int(found.low), int(found.high)
+    assert at_most(low - 1) <= 0.025 < at_most(low)
+    assert 1 - at_most(high - 1) <= 0.025 < 1 - at_most(high - 2)
+    assert found.value == math.ceil(quantile * count)
