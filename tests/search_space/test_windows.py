@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eradio.errors import EradioError
@@ -31,6 +31,7 @@ def test_windows_fit_the_map_and_are_no_smaller_than_the_network_s_own(side, exp
 
 
 @given(st.integers(1, 2048), st.integers(1, 2048))
+@settings(deadline=None)
 def test_no_size_falls_into_the_prime_trap(height, width):
     """Windows reach as far as the network's own, or over the whole map, and waste stays small."""
     side = (height, width)

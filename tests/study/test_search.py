@@ -205,7 +205,7 @@ def test_a_mistake_leaves_no_run_folder_and_changed_pictures_stop_a_study(
 
     with monkeypatch.context() as patch:
         other = {**environment(), "cpu": "another one"}
-        patch.setattr("eradio.study.run.environment", lambda: other)
+        patch.setattr("eradio.profile.record.environment", lambda: other)
         assert run_command([*command, "pictures"]) == 1
         assert "its machine and libraries changed" in capsys.readouterr().err
 
