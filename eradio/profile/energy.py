@@ -5,9 +5,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from eradio.profile.engines.base import Device
+from eradio.profile.record import gpu_uuid
 
 _POWERCAP = Path("/sys/class/powercap")
 
@@ -76,7 +75,6 @@ def _gpu_counter() -> list[_Rapl | _Nvml]:
     try:
         nvml: Any = importlib.import_module("pynvml")
         nvml.nvmlInit()
-        uuid = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
-        return [_Nvml(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid))]
+        return [_Nvml(nvml, nvml.nvmlDeviceGetHandleByUUID(gpu_uuid("cuda")))]
     except Exception:  # no package, no driver, no such counter: NVML's errors share no base class with ours
         return []

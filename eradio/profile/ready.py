@@ -42,11 +42,7 @@ class Ready:
 
     def again(self, target: Target) -> Prepared:
         """The same network prepared once more, for another batch, say."""
-        job, engine = job_of(target, self.calibration), load_engine(target.engine)
-        if self.subject.onnx is not None:
-            return _from_onnx(engine, self.subject.onnx, job)
-        assert self.module is not None
-        return engine.prepare(self.module, job)
+        return _prepared(self.subject, self.module, target.engine, job_of(target, self.calibration))
 
 
 @contextmanager
@@ -59,12 +55,13 @@ def made_ready(subject: Subject, target: Target, calibration: Tensor | None = No
     Raises:
         EradioError: the engine is missing, cannot run the network, or computes something else.
     """
-    job, engine = job_of(target, calibration), load_engine(target.engine)
+    job = job_of(target, calibration)
+    load_engine(target.engine)  # a missing one is said before anything slow is done
     with ExitStack() as open_ones:
         if subject.onnx is not None:
             parameters, paper, module = onnx_parameters(subject.onnx), None, None
             start = time.perf_counter()
-            prepared = open_ones.enter_context(_from_onnx(engine, subject.onnx, job))
+            prepared = open_ones.enter_context(_prepared(subject, None, target.engine, job))
             seconds = time.perf_counter() - start
             wanted = _onnx_reference(subject.onnx, job)
         else:
@@ -76,7 +73,7 @@ def made_ready(subject: Subject, target: Target, calibration: Tensor | None = No
             parameters, module = paper.parameters, deployed(network, target.resolution)
             del network  # the largest teachers fit a machine a few times only
             start = time.perf_counter()
-            prepared = open_ones.enter_context(engine.prepare(module, job))
+            prepared = open_ones.enter_context(_prepared(subject, module, target.engine, job))
             seconds = time.perf_counter() - start
             with Eager().prepare(module, Job(job.pictures, target.threads)) as eager:
                 wanted = eager.outputs()
@@ -137,11 +134,15 @@ def onnx_parameters(path: Path) -> int:
     return sum(sizes)
 
 
-def _from_onnx(engine: Engine, path: Path, job: Job) -> Prepared:
+def _prepared(subject: Subject, module: nn.Module | None, name: str, job: Job) -> Prepared:
+    engine: Engine = load_engine(name)
+    if subject.onnx is None:
+        assert module is not None
+        return engine.prepare(module, job)
     takes = getattr(engine, "prepare_onnx", None)
     if takes is None:
         raise EradioError(f"Engine '{engine.name}' takes no ONNX file; choose onnxruntime or openvino.")
-    prepared: Prepared = takes(path, job)
+    prepared: Prepared = takes(subject.onnx, job)
     return prepared
 
 
