@@ -3,7 +3,8 @@
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -43,6 +44,17 @@ class Complexity(Description):
     """Elements put out by convolutions and matrix products (Dollár et al. 2021, arXiv 2103.06877)."""
 
 
+@contextmanager
+def _one_by_one() -> Iterator[None]:
+    """Keep PyTorch from merging a whole attention into one operator of its own, whose products nobody can count."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
 def complexity(module: nn.Module, resolution: int) -> Complexity:
     """Count a network on one picture of `resolution` by `resolution`.
 
@@ -55,7 +67,7 @@ def complexity(module: nn.Module, resolution: int) -> Complexity:
     analysis.set_op_handle(**{name: _both(handle, name in _PUT_OUT) for name, handle in handles.items()})
     analysis.set_op_handle(**dict.fromkeys(_IGNORED))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_by_one():
         counts, unknown = analysis.by_operator(), analysis.unsupported_ops()
     if unknown:
         raise EradioError(

@@ -1,11 +1,10 @@
 """Energy, where the machine counts it: RAPL for processors, NVML for GPUs; silence elsewhere."""
 
 import contextlib
-import importlib
 from pathlib import Path
-from typing import Any
 
 from eradio.profile.engines.base import Device
+from eradio.profile.nvml import GpuSensor
 from eradio.profile.record import gpu_uuid
 
 _POWERCAP = Path("/sys/class/powercap")
@@ -45,18 +44,12 @@ class _Rapl:
 
 
 class _Nvml:
-    """The first visible GPU (nvmlDeviceGetTotalEnergyConsumption, in millijoules)."""
+    """A GPU, by its own count."""
 
     wraps = float("inf")
 
-    def __init__(self, nvml: Any, handle: Any) -> None:
-        self._nvml, self._handle = nvml, handle
-
-    def joules(self) -> float | None:
-        try:
-            return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1e3
-        except self._nvml.NVMLError:
-            return None
+    def __init__(self, sensor: GpuSensor) -> None:
+        self.joules = sensor.joules
 
 
 def _rapl_counters(powercap: Path) -> list[_Rapl | _Nvml]:
@@ -72,9 +65,6 @@ def _name(folder: Path) -> str:
 
 
 def _gpu_counter() -> list[_Rapl | _Nvml]:
-    try:
-        nvml: Any = importlib.import_module("pynvml")
-        nvml.nvmlInit()
-        return [_Nvml(nvml, nvml.nvmlDeviceGetHandleByUUID(gpu_uuid("cuda")))]
-    except Exception:  # no package, no driver, no such counter: NVML's errors share no base class with ours
-        return []
+    uuid = gpu_uuid("cuda")
+    sensor = None if uuid is None else GpuSensor.opened(uuid)
+    return [] if sensor is None else [_Nvml(sensor)]

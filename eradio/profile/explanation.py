@@ -10,9 +10,10 @@ from eradio.errors import EradioError, MachineError
 from eradio.locks import DeviceLock
 from eradio.profile.energy import EnergyMeter
 from eradio.profile.engines.base import Layer
+from eradio.profile.engines.eager import brought, exact
 from eradio.profile.latency import Latency, latency
 from eradio.profile.memory import MemoryWatch, weights_bytes
-from eradio.profile.ready import Ready, fixed_pictures
+from eradio.profile.ready import Ready, job_of
 from eradio.profile.roofline import Roof, Roofline, under_roof
 from eradio.profile.shares import Shares, shares
 from eradio.profile.target import Target
@@ -124,9 +125,8 @@ def _latency(ready: Ready, target: Target, lock: DeviceLock, watch: Callable[[fl
 
 
 def _shares(module: torch.nn.Module, target: Target, lock: DeviceLock) -> Shares:
-    module.to(target.device)
-    try:
-        with lock.measuring():
-            return shares(module, fixed_pictures(target).to(target.device), target.threads)
-    finally:
-        module.cpu()
+    """In the target's precision; int8 has none of its own in PyTorch."""
+    job = job_of(target.model_copy(update={"precision": "fp32"}) if target.precision == "int8" else target)
+    copied, pictures = brought(module, job)
+    with lock.measuring(), exact():
+        return shares(copied, pictures, target.threads)

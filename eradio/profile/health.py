@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eradio.profile.clocks import Gpu, State
+from eradio.profile.clocks import State
+from eradio.profile.nvml import Gpu
 
 _FEWEST_BLOCKS = 12
 _LEAST_CHANGE = 0.05
@@ -22,7 +23,11 @@ _SURE = 5.0
 
 
 def notes(
-    canary: NDArray[np.float64], before: State, after: State, undisturbed: float | None = None
+    canary: NDArray[np.float64],
+    before: State,
+    after: State,
+    undisturbed: float | None = None,
+    gpu: Sequence[Gpu] = (),
 ) -> tuple[str, ...]:
     """What happened to the machine during a run, one sentence a finding; empty if nothing did.
 
@@ -31,14 +36,15 @@ def notes(
         before: the machine just before the run.
         after: the machine just after it.
         undisturbed: seconds of one call of the canary by its stored rate; None if that is not known.
+        gpu: the GPU again and again during the run; before and after it would be idle.
     """
     return (
         *_slow(canary, undisturbed),
         *_speed(canary),
         *_others(before, after),
         *_stolen(before, after),
-        *_cpu(before, after),
-        *_gpu(before.gpu, after.gpu),
+        *_clock("processor's", before.cpu_mhz, after.cpu_mhz),
+        *_gpu(gpu),
     )
 
 
@@ -118,19 +124,19 @@ def _rate(first: float | None, last: float | None, before: State, after: State) 
     return (last - first) / (after.seconds - before.seconds)
 
 
-def _cpu(before: State, after: State) -> tuple[str, ...]:
-    return _clock("processor's", before.cpu_mhz, after.cpu_mhz)
-
-
-def _gpu(before: Gpu | None, after: Gpu | None) -> tuple[str, ...]:
-    if before is None or after is None:
-        return ()
-    reasons: Sequence[str] = sorted({*before.reasons, *after.reasons})
-    limited = (f"The GPU held its clock back: {', '.join(reasons)}.",) if reasons else ()
-    heat = ""
-    if limited and after.celsius is not None and after.watts is not None:
-        heat = f"The GPU ended at {after.celsius:.0f} °C and {after.watts:.0f} W."
-    return (*_clock("GPU's", before.sm_mhz, after.sm_mhz), *limited, *([heat] if heat else []))
+def _gpu(seen: Sequence[Gpu]) -> tuple[str, ...]:
+    told: list[str] = []
+    clocks = [one.sm_mhz for one in seen if one.sm_mhz]
+    if len(clocks) >= 3:
+        first, _, last = (float(np.median(third)) for third in np.array_split(clocks, 3))
+        told += _clock("GPU's", first, last)
+    held = [one for one in seen if one.reasons]
+    if held:
+        reasons = sorted({reason for one in held for reason in one.reasons})
+        told.append(f"The GPU held its clock back {len(held) / len(seen):.0%} of the time: {', '.join(reasons)}.")
+        if seen[-1].celsius is not None and seen[-1].watts is not None:
+            told.append(f"The GPU ended at {seen[-1].celsius:.0f} °C and {seen[-1].watts:.0f} W.")
+    return tuple(told)
 
 
 def _clock(whose: str, before: float | None, after: float | None) -> tuple[str, ...]:

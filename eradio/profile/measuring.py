@@ -18,6 +18,7 @@ from eradio.profile.clocks import state
 from eradio.profile.engines import load_engine
 from eradio.profile.engines.base import Prepared
 from eradio.profile.health import notes
+from eradio.profile.nvml import GpuClock, GpuLog
 from eradio.profile.ready import Ready, job_of, made_ready
 from eradio.profile.record import CallTimes, Measurement, Reference, environment_digest, gpu_uuid, identity
 from eradio.profile.subject import Subject, subject_of
@@ -86,8 +87,12 @@ def measure_all(
         with lock.measuring(_longest(target, len(subjects))) if lock else nullcontext():
             tell("measuring", 0.0)
             reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
-            gpu = gpu_uuid(target.device)
-            before = state(gpu)
+            gpu, before = GpuLog(gpu_uuid(target.device)), state()
+
+            def watched(share: float) -> None:
+                gpu.look()
+                tell("measuring", share)
+
             readings = compare(
                 [one.prepared.run for one in ready],
                 canary.run,
@@ -95,11 +100,18 @@ def measure_all(
                 clock=time.perf_counter,
                 stopwatch=stopwatch(target),
                 samples_a_call=target.batch,
-                watch=lambda share: tell("measuring", share),
+                watch=watched,
             )
-            after, undisturbed = state(gpu), target.batch / reference.images_per_second
+            after, undisturbed = state(), target.batch / reference.images_per_second
             found = tuple(
-                _measurement(one, reading, target, reference, notes(reading.pairs.canary, before, after, undisturbed))
+                _measurement(
+                    one,
+                    reading,
+                    target,
+                    reference,
+                    gpu.clock(),
+                    notes(reading.pairs.canary, before, after, undisturbed, gpu.seen),
+                )
                 for one, reading in zip(ready, readings, strict=True)
             )
         for one, measurement in zip(ready, found, strict=True):
@@ -135,7 +147,12 @@ def stopwatch(target: Target) -> Clock:
 
 
 def _measurement(
-    ready: Ready, reading: Reading, target: Target, reference: Reference, told: tuple[str, ...]
+    ready: Ready,
+    reading: Reading,
+    target: Target,
+    reference: Reference,
+    gpu: GpuClock | None,
+    told: tuple[str, ...],
 ) -> Measurement:
     paper, times = ready.paper, _quantiles(reading.pairs.candidate)
     return Measurement(
@@ -160,6 +177,7 @@ def _measurement(
         facts=ready.prepared.facts,
         times=times,
         canary_times=_quantiles(reading.pairs.canary),
+        gpu=gpu,
         notes=told,
         load=_load(),
     )

@@ -75,7 +75,7 @@ def made_ready(subject: Subject, target: Target, calibration: Tensor | None = No
             start = time.perf_counter()
             prepared = open_ones.enter_context(_prepared(subject, module, target.engine, job))
             seconds = time.perf_counter() - start
-            with Eager().prepare(module, Job(job.pictures, target.threads)) as eager:
+            with Eager().prepare(module, Job(job.pictures, target.threads, device=target.device)) as eager:
                 wanted = eager.outputs()
         close = agreement(prepared.outputs(), wanted, target.engine, target.precision)
         yield Ready(subject, module, prepared, seconds, parameters, paper, close, calibration)

@@ -9,6 +9,7 @@ from eradio.interval import Interval
 from eradio.manifest import environment, versions
 from eradio.profile.engines import LISTINGS
 from eradio.profile.engines.base import Device, Facts
+from eradio.profile.nvml import GpuClock
 from eradio.profile.target import Target
 from eradio.search_space.windows import StageWindow
 
@@ -82,6 +83,8 @@ class Measurement(Description):
     """What the engine tells of what it prepared."""
     times: CallTimes
     canary_times: CallTimes
+    gpu: GpuClock | None = None
+    """None on the CPU, and where NVML or its package is missing."""
     notes: tuple[str, ...] = ()
     """What happened to the machine meanwhile, in sentences."""
     load: float | None

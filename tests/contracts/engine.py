@@ -1,10 +1,13 @@
-"""What every engine must do. A new engine's test module subclasses `EngineContract` and gives an `engine` fixture.
+"""What every engine must do. A new engine's test module subclasses `EngineContract` and gives an `engine` fixture,
+and a `device` fixture if the engine runs elsewhere than on the CPU.
 
 class TestMyEngine(EngineContract):
     @pytest.fixture
     def engine(self):
         return MyEngine()
 """
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from torch.nn import functional
 
 from eradio.features import Features
 from eradio.profile.agreement import agreement
-from eradio.profile.engines.base import Engine, Job, tensors_in
+from eradio.profile.engines.base import Device, Engine, Job, tensors_in
 
 
 class Student(nn.Module):
@@ -59,20 +62,28 @@ class EngineContract:
         raise NotImplementedError("give the engine under test")
 
     @pytest.fixture
+    def device(self) -> Device:
+        return "cpu"
+
+    @pytest.fixture
     def pictures(self) -> Tensor:
         return torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(0))
 
+    @pytest.fixture
+    def job(self, pictures, device) -> Job:
+        return Job(pictures, 1, device=device)
+
     @pytest.mark.parametrize("network", [Student(), Student(summary=False), Named()], ids=["both", "spatial", "named"])
-    def test_computes_what_eager_computes(self, engine, pictures, network):
+    def test_computes_what_eager_computes(self, engine, pictures, job, network):
         with torch.inference_mode():
             wanted = tuple(tensor.numpy() for tensor in tensors_in(network(pictures)))
-        with engine.prepare(network, Job(pictures, 1)) as prepared:
+        with engine.prepare(network, job) as prepared:
             outputs = prepared.outputs()
         assert all(output.dtype == np.float32 for output in outputs)
         agreement(outputs, wanted, engine.name)
 
-    def test_outputs_are_the_callers_own_and_do_not_change_from_call_to_call(self, engine, pictures):
-        with engine.prepare(Student(), Job(pictures, 1)) as prepared:
+    def test_outputs_are_the_callers_own_and_do_not_change_from_call_to_call(self, engine, job):
+        with engine.prepare(Student(), job) as prepared:
             first = prepared.outputs()
             kept = [output.copy() for output in first]
             for output in first:
@@ -83,10 +94,10 @@ class EngineContract:
         for before, after in zip(kept, second, strict=True):
             np.testing.assert_array_equal(before, after)
 
-    def test_two_networks_at_once_do_not_disturb_each_other(self, engine, pictures):
-        with engine.prepare(Student(seed=1), Job(pictures, 1)) as one:
+    def test_two_networks_at_once_do_not_disturb_each_other(self, engine, job):
+        with engine.prepare(Student(seed=1), job) as one:
             alone = one.outputs()
-            with engine.prepare(Student(seed=2), Job(pictures, 1)) as other:
+            with engine.prepare(Student(seed=2), job) as other:
                 other.run()
                 together, others = one.outputs(), other.outputs()
             afterwards = one.outputs()
@@ -95,11 +106,11 @@ class EngineContract:
             np.testing.assert_array_equal(before, after)
             assert not np.array_equal(before, different)
 
-    def test_leaves_the_network_and_the_pictures_as_they_were(self, engine, pictures):
+    def test_leaves_the_network_and_the_pictures_as_they_were(self, engine, pictures, job):
         network, given = Student(), pictures.clone()
         state = {name: value.clone() for name, value in network.state_dict().items()}
         strides = {name: value.stride() for name, value in network.state_dict().items()}
-        with engine.prepare(network, Job(pictures, 1)) as prepared:
+        with engine.prepare(network, job) as prepared:
             prepared.outputs()
         assert torch.equal(given, pictures)
         assert not any(part.training for part in network.modules())
@@ -107,31 +118,31 @@ class EngineContract:
             assert torch.equal(value, state[name])
             assert value.stride() == strides[name]
 
-    def test_leaves_torchs_threads_as_they_were(self, engine, pictures):
+    def test_leaves_torchs_threads_as_they_were(self, engine, job):
         before = torch.get_num_threads()
-        with engine.prepare(Student(), Job(pictures, before + 1)) as prepared:
+        with engine.prepare(Student(), replace(job, threads=before + 1)) as prepared:
             prepared.run()
             prepared.outputs()
             assert torch.get_num_threads() == before
         assert torch.get_num_threads() == before
 
-    def test_takes_pictures_in_any_memory_format(self, engine, pictures):
-        with engine.prepare(Student(), Job(pictures, 1)) as prepared:
+    def test_takes_pictures_in_any_memory_format(self, engine, pictures, job):
+        with engine.prepare(Student(), job) as prepared:
             plain = prepared.outputs()
         last = pictures.contiguous(memory_format=torch.channels_last)
-        with engine.prepare(Student(), Job(last, 1)) as prepared:
+        with engine.prepare(Student(), replace(job, pictures=last)) as prepared:
             agreement(prepared.outputs(), plain, engine.name)
 
-    def test_is_quiet_and_writes_nothing(self, engine, pictures, capfd, recwarn, tmp_path, monkeypatch):
+    def test_is_quiet_and_writes_nothing(self, engine, job, capfd, recwarn, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("HOME", str(tmp_path))
-        with engine.prepare(Student(), Job(pictures, 1)) as prepared:
+        with engine.prepare(Student(), job) as prepared:
             prepared.run()
         assert capfd.readouterr() == ("", "")
         assert [str(warning.message) for warning in recwarn] == []
         assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == []
 
-    def test_may_be_closed_twice(self, engine, pictures):
-        prepared = engine.prepare(Student(), Job(pictures, 1))
+    def test_may_be_closed_twice(self, engine, job):
+        prepared = engine.prepare(Student(), job)
         prepared.close()
         prepared.close()

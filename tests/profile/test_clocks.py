@@ -1,69 +1,9 @@
 import os
-import sys
 import time
-from types import SimpleNamespace
 
 import pytest
 
-from eradio.profile.clocks import Gpu, state
-
-
-class NVMLError(Exception):
-    pass
-
-
-def refuse(*_):
-    raise NVMLError
-
-
-@pytest.fixture
-def nvml(monkeypatch):
-    """What `pynvml` offers, of a GPU that is hot and at its power cap."""
-    fake = SimpleNamespace(
-        NVMLError=NVMLError,
-        NVML_CLOCK_SM=1,
-        NVML_TEMPERATURE_GPU=0,
-        nvmlClocksEventReasonSwPowerCap=4,
-        nvmlClocksEventReasonHwThermalSlowdown=64,
-        nvmlClocksEventReasonGpuIdle=1,
-        nvmlClocksThrottleReasonSwPowerCap=4,
-        nvmlInit=lambda: None,
-        nvmlShutdown=lambda: fake.closed.append(True),
-        nvmlDeviceGetHandleByUUID=lambda uuid: uuid if uuid == "GPU-1" else refuse(),
-        nvmlDeviceGetClockInfo=lambda handle, clock: 1500,
-        nvmlDeviceGetCurrentClocksEventReasons=lambda handle: 4 | 64 | 1,
-        nvmlDeviceGetCurrentClocksThrottleReasons=lambda handle: 4,
-        nvmlDeviceGetPowerUsage=lambda handle: 690_000,
-        nvmlDeviceGetTemperature=lambda handle, sensor: 86,
-        closed=[],
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", fake)
-    return fake
-
-
-def test_a_gpu_is_asked_for_clock_reasons_power_and_heat(nvml):
-    assert state("GPU-1").gpu == Gpu(1500.0, ("power cap", "hardware thermal slowdown"), 690.0, 86.0)
-    assert nvml.closed == [True]
-
-
-def test_an_older_driver_s_reasons_go_by_their_older_name(nvml):
-    nvml.nvmlDeviceGetCurrentClocksEventReasons = refuse
-    assert state("GPU-1").gpu.reasons == ("power cap",)
-
-
-def test_what_a_gpu_does_not_tell_is_missing(nvml):
-    nvml.nvmlDeviceGetPowerUsage = nvml.nvmlDeviceGetClockInfo = refuse
-    del nvml.nvmlDeviceGetTemperature
-    assert state("GPU-1").gpu == Gpu(None, ("power cap", "hardware thermal slowdown"))
-
-
-def test_an_unknown_gpu_or_none_or_no_driver_or_no_package_is_silence(nvml, monkeypatch):
-    assert state().gpu is None
-    assert state("GPU-2").gpu is None
-    nvml.nvmlInit = refuse
-    assert state("GPU-1").gpu is None
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert state("GPU-1").gpu is None
+from eradio.profile.clocks import state
 
 
 def test_stolen_time_is_the_eighth_number_in_ticks(tmp_path):
@@ -92,5 +32,5 @@ def test_the_clock_is_cpufreq_s_and_else_that_of_cpuinfo(tmp_path, monkeypatch):
 
 def test_a_system_without_proc_is_silence(tmp_path):
     found = state(proc=tmp_path, system=tmp_path)
-    assert (found.stolen, found.others, found.cpu_mhz, found.gpu) == (None, None, None, None)
+    assert (found.stolen, found.others, found.cpu_mhz) == (None, None, None)
     assert found.seconds <= state().seconds

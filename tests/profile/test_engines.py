@@ -43,6 +43,30 @@ ON_A_GPU = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and PyTorch sees none"),
 ]
+
+
+class OnAGpu(EngineContract):
+    """PyTorch's engines once more where they do not wait for each call by themselves."""
+
+    pytestmark = ON_A_GPU
+
+    @pytest.fixture
+    def device(self):
+        return "cuda"
+
+
+class TestEagerOnAGpu(OnAGpu):
+    @pytest.fixture
+    def engine(self):
+        return load_engine("eager")
+
+
+class TestInductorOnAGpu(OnAGpu):
+    @pytest.fixture
+    def engine(self):
+        return load_engine("inductor")
+
+
 OFFERED = [
     pytest.param(name, device, precision, marks=ON_A_GPU if device == "cuda" else [])
     for name, listing in LISTINGS.items()

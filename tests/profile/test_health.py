@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.simulated_machines import Machine, Wander
-from eradio.profile.clocks import Gpu, State
+from eradio.profile.clocks import State
 from eradio.profile.health import notes
+from eradio.profile.nvml import Gpu
 from eradio.profile.target import Protocol
 from eradio.profile.throughput import compare
 
@@ -80,14 +81,8 @@ def test_a_canary_far_below_its_stored_rate_is_told():
         ),
         (State(0.0, others=100.0), State(10.0, others=101.0), None),
         (State(0.0, cpu_mhz=3100), State(1.0, cpu_mhz=2400), "The processor's clock went from 3,100 to 2,400 MHz."),
-        (State(0.0, gpu=Gpu(1980)), State(1.0, gpu=Gpu(1200)), "The GPU's clock went from 1,980 to 1,200 MHz."),
-        (
-            State(0.0, gpu=Gpu(1980)),
-            State(1.0, gpu=Gpu(1980, ("power cap",))),
-            "The GPU held its clock back: power cap.",
-        ),
         (State(0.0, stolen=5.0, cpu_mhz=3000), State(10.0, stolen=5.1, cpu_mhz=3100), None),
-        (State(0.0, stolen=5.0, cpu_mhz=3000, gpu=Gpu(None)), State(10.0), None),
+        (State(0.0, stolen=5.0, cpu_mhz=3000), State(10.0), None),
         (State(0.0, stolen=5.0), State(0.0, stolen=6.0), None),
     ],
 )
@@ -95,9 +90,16 @@ def test_the_machine_s_own_words_become_a_sentence_each(before, after, said):
     assert notes(STEADY, before, after) == ((said,) if said else ())
 
 
-def test_a_gpu_that_held_back_also_says_how_hot_it_was():
+def test_a_gpu_that_held_back_also_says_for_how_long_and_how_hot_it_was():
     hot = Gpu(1500, ("hardware thermal slowdown", "power cap"), 690.0, 86.0)
-    assert notes(STEADY, State(0.0, gpu=hot), State(1.0, gpu=hot)) == (
-        "The GPU held its clock back: hardware thermal slowdown, power cap.",
+    assert notes(STEADY, *QUIET, gpu=[Gpu(1500), Gpu(1500, ("power cap",)), hot, hot]) == (
+        "The GPU held its clock back 75% of the time: hardware thermal slowdown, power cap.",
         "The GPU ended at 86 °C and 690 W.",
     )
+
+
+def test_a_gpu_s_clock_is_compared_from_the_first_third_of_the_run_to_the_last():
+    seen = [Gpu(345), *[Gpu(1980)] * 5, *[Gpu(1200)] * 3]
+    assert notes(STEADY, *QUIET, gpu=seen) == ("The GPU's clock went from 1,980 to 1,200 MHz.",)
+    assert notes(STEADY, *QUIET, gpu=[Gpu(1980)] * 9) == ()
+    assert notes(STEADY, *QUIET, gpu=[Gpu(None)] * 9) == ()

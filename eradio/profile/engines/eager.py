@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import torch
@@ -56,10 +56,16 @@ class TorchPrepared(Prepared):
 
     def _call(self, calls: int) -> tuple[Tensor, ...]:
         outputs: tuple[Tensor, ...] = ()
-        with torch_threads(self._threads), torch.inference_mode():
+        with torch_threads(self._threads), exact(), torch.inference_mode():
             for _ in range(calls):
                 outputs = self._flat(self._pictures)
         return outputs
+
+
+def exact() -> AbstractContextManager[None]:
+    """float32 means float32 on a GPU too (its convolutions use TF32 unasked), and shapes are fixed, so the fastest
+    algorithm for each may be looked for."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=False)
 
 
 @contextmanager

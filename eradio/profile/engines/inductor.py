@@ -1,4 +1,4 @@
-"""PyTorch's own compiler, torch.compile: weights frozen into the program, one fixed shape."""
+"""PyTorch's own compiler, torch.compile: weights frozen into the program, one fixed shape, on a GPU one CUDA graph."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from eradio.errors import EradioError
-from eradio.profile.engines.base import Device, Job, Prepared
-from eradio.profile.engines.eager import TorchPrepared, brought, torch_threads
+from eradio.profile.engines.base import Job, Prepared
+from eradio.profile.engines.eager import TorchPrepared, brought, exact, torch_threads
+from eradio.profile.engines.recorded import RecordedPrepared
 from eradio.tracing import quietly
 
 
@@ -20,9 +21,12 @@ class Inductor:
     def prepare(self, module: nn.Module, job: Job) -> Prepared:
         """See `Engine.prepare`."""
         flat, pictures = brought(module, job)
-        prepared = TorchPrepared(torch.compile(flat, fullgraph=True, dynamic=False), pictures, job.threads)
-        with _settings(job.device), torch_threads(job.threads), quietly():
+        compiled = torch.compile(flat, fullgraph=True, dynamic=False)
+        with _settings(), torch_threads(job.threads), exact(), quietly():
             try:
+                if pictures.is_cuda:
+                    return RecordedPrepared(compiled, pictures)
+                prepared = TorchPrepared(compiled, pictures, job.threads)
                 prepared.run()
             except RuntimeError as error:
                 reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -34,12 +38,12 @@ class Inductor:
 
 
 @contextmanager
-def _settings(device: Device) -> Iterator[None]:
+def _settings() -> Iterator[None]:
     """For the first call, which compiles; they are settings of the process, as options of one call miss the tracing.
 
     Networks share the code of `Flat`, so to the compiler each further one looks like a change of the first.
     """
     many = torch._dynamo.config.patch(recompile_limit=10_000, accumulated_recompile_limit=10_000)
-    frozen = torch._inductor.config.patch({"freezing": True, "triton.cudagraphs": device == "cuda"})
+    frozen = torch._inductor.config.patch({"freezing": True})
     with many, frozen:
         yield

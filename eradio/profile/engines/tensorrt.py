@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,16 +18,15 @@ from eradio.description import digest_of
 from eradio.errors import EradioError
 from eradio.files import cache_folder, read_json, write_atomically
 from eradio.manifest import environment
-from eradio.profile.engines.base import Facts, Flat, Job, Layer, Outputs, Prepared, tensors_in
+from eradio.profile.engines.base import Facts, Flat, Job, Layer, Prepared
 from eradio.profile.engines.eager import TYPES
+from eradio.profile.engines.recorded import RecordedPrepared
 from eradio.tracing import quietly, traced
 
 INSTALL = "pip install 'eradio[tensorrt]'"
 _INSTEAD = "Measure it with the engine 'eager' instead."
 _PATIENCE = 3600.0
 """Seconds a build may take; minutes are usual."""
-_WARM_UP = 3
-"""Calls before the CUDA graph is recorded, so that nothing is allocated while it is."""
 
 
 class TensorRt:
@@ -152,34 +150,14 @@ def _words(error: Exception) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:300].rstrip(".")
 
 
-class _Prepared(Prepared):
-    """One recorded call, which is replayed."""
+class _Prepared(RecordedPrepared):
+    """Built engines, replayed."""
 
     def __init__(
         self, module: Any, pictures: Tensor, folder: "TemporaryDirectory[str]", plans: Sequence[Path], facts: Facts
     ) -> None:
-        self.facts = facts
-        self._folder, self._plans = folder, plans
-        self._module, self._pictures = module, pictures  # the graph reads and writes their memory
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.inference_mode():
-            with torch.cuda.stream(stream):
-                for _ in range(_WARM_UP):
-                    module(pictures)
-            stream.synchronize()
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, stream=stream):
-                self._given: tuple[Tensor, ...] = tensors_in(module(pictures))
-
-    def run(self, calls: int = 1) -> None:
-        for _ in range(calls):
-            self._graph.replay()
-        torch.cuda.synchronize()
-
-    def outputs(self) -> Outputs:
-        self.run()
-        return tuple(np.array(tensor.float().cpu().numpy()) for tensor in self._given)
+        super().__init__(module, pictures)
+        self.facts, self._folder, self._plans = facts, folder, plans
 
     def layers(self) -> tuple[Layer, ...]:
         from eradio.profile.engines.tensorrt_layers import layers_of
@@ -187,8 +165,5 @@ class _Prepared(Prepared):
         return layers_of(self._plans)
 
     def close(self) -> None:
-        if self._module is not None:
-            self._graph.reset()
-            self._module, self._given = None, ()
-            self._folder.cleanup()
-            torch.cuda.empty_cache()
+        super().close()
+        self._folder.cleanup()
