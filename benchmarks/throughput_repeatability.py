@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eradio.onnx_file import write_onnx
-from eradio.profile import Target
+from eradio.profile import Target, calibrate
 from eradio.profile.canary import Canary
 from eradio.profile.engines import load_engine
 from eradio.profile.engines.base import Flat, Prepared
@@ -107,6 +107,10 @@ def main() -> None:
             files[name] = Path(folder) / f"{name.replace('/', '-')}.onnx"
             if not files[name].exists():
                 write_onnx(Flat(module), job.pictures, files[name], any_batch=False)
+        usual = {
+            precision: target.batch / calibrate(target, canary_folder=Path(folder), lock=None).images_per_second
+            for precision, target in targets.items()
+        }
         cores = sorted(os.sched_getaffinity(0))
         for repeat in range(options.repeats):
             for loaded in (False, True) if repeat % 2 else (True, False):
@@ -120,6 +124,7 @@ def main() -> None:
                             target.protocol,
                             clock=time.perf_counter,
                             stopwatch=stopwatch(target),
+                            usual=usual[precision],
                         )
                         values[name, precision, loaded, "ours"].append(reading.ratio.value)
                         values[name, precision, loaded, "mean of 40"].append(mean_of_steps(here, target.batch))

@@ -63,6 +63,7 @@ def report(run: Path, out: Path | None) -> None:
 @click.option("--protocol", default="standard", show_default=True, help="search, standard or final (10 minutes).")
 @click.option("--calibration", type=_FILE, help="A folder of pictures for int8 (default: the embedded scenes).")
 @click.option("--only-throughput", is_flag=True, help="Leave out memory, latency, energy, shares and roofline.")
+@click.option("--largest-batch", is_flag=True, help="Also try which batch still fits the memory.")
 @click.option("--coverage", is_flag=True, help="Instead of measuring, say what TensorRT takes; needs no GPU.")
 @click.option("--picture", type=_FILE, help="Also draw it into this .png or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")

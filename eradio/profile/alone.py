@@ -6,11 +6,12 @@ from eradio.interval import Interval
 from eradio.profile.series import median_interval
 from eradio.profile.target import Protocol
 from eradio.profile.throughput import EARLY_LOOK, FEWEST_ROUNDS
+from eradio.profile.undisturbed import fast_part
 from eradio.profile.warming import Clock, Run, warm_up
 
 
 def rate(run: Run, protocol: Protocol, *, clock: Clock, stopwatch: Clock) -> Interval:
-    """Calls a second: the median over blocks with its 95 % interval.
+    """Calls a second on the undisturbed machine: the median over its blocks with its 95 % interval.
 
     Args:
         run: calls of the network.
@@ -20,15 +21,15 @@ def rate(run: Run, protocol: Protocol, *, clock: Clock, stopwatch: Clock) -> Int
     """
     (seconds,) = warm_up([run], protocol.warm_up_seconds, protocol.block_seconds, clock=clock, stopwatch=stopwatch)
     calls = max(1, round(protocol.block_seconds / seconds))
-    rates: list[float] = []
+    times: list[float] = []
     start = clock()
     for look in protocol.look_times():
-        while clock() - start < look or len(rates) < FEWEST_ROUNDS:
+        while clock() - start < look or len(times) < FEWEST_ROUNDS:
             before = stopwatch()
             run(calls)
-            rates.append(calls / (stopwatch() - before))
+            times.append((stopwatch() - before) / calls)
         last = clock() - start >= protocol.max_seconds
-        found = median_interval(np.log(rates), 1.0 if last else EARLY_LOOK).exponential()
+        found = median_interval(-np.log(fast_part(np.array(times))), 1.0 if last else EARLY_LOOK).exponential()
         if last or found.half_width() <= protocol.half_width:
             break
     return found

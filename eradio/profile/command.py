@@ -13,7 +13,7 @@ from eradio.locks import DeviceLock, default_lock_folder
 from eradio.profile.clocks import state
 from eradio.profile.explanation import Explanation, explained
 from eradio.profile.measuring import Watch, measure_all
-from eradio.profile.memory import free_bytes, largest_batch
+from eradio.profile.memory import LargestBatch
 from eradio.profile.profile import Profile, Profiled
 from eradio.profile.ranking import ranks
 from eradio.profile.ready import Ready
@@ -25,6 +25,9 @@ from eradio.profile.target import Target
 Find = Callable[[int], Sequence[Subject]]
 """The networks in question, at a resolution in pixels."""
 
+Peak = Callable[[str, Target], int | None]
+"""The most memory that a network of that name takes by itself; None if it does not fit, or nobody counts."""
+
 
 def profile_command(
     find: Find,
@@ -33,7 +36,9 @@ def profile_command(
     command: str = "",
     choice: str = "",
     why: bool = True,
-    calibration: Callable[[int, int], Tensor] | None = None,
+    peak: Peak | None = None,
+    largest: Callable[[str, Target], LargestBatch] | None = None,
+    calibration: Callable[[Target], Tensor | None] | None = None,
     calibrated_on: str | None = None,
     watch: Watch | None = None,
     canary_folder: Path | None = None,
@@ -46,7 +51,9 @@ def profile_command(
         command: what repeats this.
         choice: why this engine and device.
         why: whether to look into memory, latency, energy, shares and the roofline too.
-        calibration: real pictures for int8, of a resolution and at least so many.
+        peak: watches memory; None leaves it out.
+        largest: finds the largest batch that fits, on the first target; None leaves it out.
+        calibration: gives the real pictures that a target of int8 needs.
         calibrated_on: what they are.
         watch: told how far the run is.
         canary_folder: where the canary's rates are stored; the user's cache folder if None.
@@ -55,7 +62,8 @@ def profile_command(
         EradioError: a network is not found, or could not be measured.
     """
     lock = DeviceLock(default_lock_folder(), targets[0].device)
-    looks = _Reasons(watch or (lambda what, share: None), lock)
+    tell = watch or (lambda what, share: None)
+    looks = _Reasons(tell, lock, peak or (lambda name, target: None))
     rows: list[Profiled] = []
     for target in targets:
         subjects = find(target.resolution)
@@ -65,7 +73,7 @@ def profile_command(
             target,
             canary_folder=canary_folder or cache_folder(),
             lock=lock,
-            calibration=calibration(target.resolution, target.batch) if calibration else None,
+            calibration=calibration(target) if calibration else None,
             watch=watch,
             then=looks if why else None,
         )
@@ -76,6 +84,11 @@ def profile_command(
             for subject, one, rank, reason in zip(subjects, measured, places, reasons, strict=True)
         ]
     first = targets[0]
+    found: dict[str, LargestBatch] = {}
+    if largest is not None:
+        for name in dict.fromkeys(row.name for row in rows):
+            tell(f"trying batches of {name}", 0.0)
+            found[name] = largest(name, first)
     return Profile(
         command=command,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -84,7 +97,7 @@ def profile_command(
         cpu_mhz=state().cpu_mhz,
         calibration=calibrated_on if first.precision == "int8" else None,
         networks=tuple(rows),
-        largest_batch=_largest(rows, first),
+        largest_batch=found,
     )
 
 
@@ -94,6 +107,7 @@ class _Reasons:
 
     tell: Watch
     lock: DeviceLock
+    peak: Peak
     roof: Roof | None = None
     found: list[Explanation | None] = field(default_factory=list)
 
@@ -105,16 +119,5 @@ class _Reasons:
                 self.roof = measured_roof(target.precision, target.device, target.threads)
         watch = partial(self.tell, f"looking into {ready.subject.name}")
         watch(0.0)
-        self.found.append(explained(ready, target, measurement.throughput.value, self.roof, self.lock, watch))
-
-
-def _largest(rows: Sequence[Profiled], target: Target) -> dict[str, int]:
-    free = free_bytes(target.device)
-    peaks: dict[str, dict[int, int]] = {}
-    for row in rows:
-        used = row.measurement.target
-        peak = None if row.explanation is None else row.explanation.peak_bytes
-        if peak is not None and used.resolution == rows[0].measurement.target.resolution:
-            peaks.setdefault(row.name, {})[used.batch] = peak
-    found = {name: largest_batch(by_batch, free) for name, by_batch in peaks.items()} if free is not None else {}
-    return {name: batch for name, batch in found.items() if batch is not None}
+        peak = self.peak(ready.subject.name, target)
+        self.found.append(explained(ready, target, measurement.throughput.value, self.roof, self.lock, watch, peak))

@@ -12,7 +12,7 @@ from eradio.profile.energy import EnergyMeter
 from eradio.profile.engines.base import Layer
 from eradio.profile.engines.eager import brought, exact
 from eradio.profile.latency import Latency, latency
-from eradio.profile.memory import MemoryWatch, weights_bytes
+from eradio.profile.memory import weights_bytes
 from eradio.profile.ready import Ready, job_of
 from eradio.profile.roofline import Roof, Roofline, under_roof
 from eradio.profile.shares import Shares, shares
@@ -27,7 +27,7 @@ class Explanation(Description):
     weights_bytes: int | None
     """In the target's precision; None for an ONNX file."""
     peak_bytes: int | None
-    """The most memory the process took to hold and run the network at the target's batch."""
+    """The most memory that a process of its own took to hold and run the network at the target's batch."""
     joules_a_picture: float | None
     """Of the whole processor package or GPU while the network ran, whatever else did."""
     latency: Latency | None
@@ -46,6 +46,7 @@ def explained(
     roof: Roof | None,
     lock: DeviceLock,
     watch: Callable[[float], None],
+    peak_bytes: int | None = None,
 ) -> Explanation:
     """Look into a network that is prepared; the device is held alone while calls are timed, and no longer.
 
@@ -56,6 +57,7 @@ def explained(
         roof: the machine's, in the target's precision.
         lock: the device.
         watch: told which share of the latency's calls is done.
+        peak_bytes: memory it took by itself, if that was watched.
     """
     module, paper = ready.module, ready.paper
     weights = None if module is None else weights_bytes(module, target.precision)
@@ -71,24 +73,13 @@ def explained(
         )
     return Explanation(
         weights_bytes=weights,
-        peak_bytes=_peak(ready, target, weights),
+        peak_bytes=peak_bytes,
         joules_a_picture=_energy(ready, target, lock),
         latency=_latency(ready, target, lock, watch),
         shares=None if module is None else _shares(module, target, lock),
         layers=ready.prepared.layers(),
         roofline=under,
     )
-
-
-def _peak(ready: Ready, target: Target, weights: int | None) -> int | None:
-    """From preparing the network once more, watched."""
-    watch = MemoryWatch(target.device)
-    with ready.again(target) as prepared:
-        watch.forget()
-        prepared.run()
-        peak = watch.peak_bytes()
-    # Less than its own weights means that memory was reused which the process held already.
-    return None if peak is None or (weights is not None and peak < weights) else peak
 
 
 def _energy(ready: Ready, target: Target, lock: DeviceLock) -> float | None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from eradio.profile.clocks import State
 from eradio.profile.nvml import Gpu
+from eradio.profile.undisturbed import LEAST_SHARE
 
 _FEWEST_BLOCKS = 12
 _LEAST_CHANGE = 0.05
@@ -15,6 +16,7 @@ _LEAST_CHANGE = 0.05
 _AS_USUAL = 0.85
 """Share of the stored rate from which on the machine counts as undisturbed."""
 
+_NEARLY_ALL = 0.95
 _BUSY = 0.25
 """Processors in use by others that are worth a word."""
 
@@ -26,7 +28,8 @@ def notes(
     canary: NDArray[np.float64],
     before: State,
     after: State,
-    undisturbed: float | None = None,
+    usual: float | None = None,
+    share: float = 1.0,
     gpu: Sequence[Gpu] = (),
 ) -> tuple[str, ...]:
     """What happened to the machine during a run, one sentence a finding; empty if nothing did.
@@ -35,11 +38,13 @@ def notes(
         canary: [n] seconds of one call of the canary in each of its blocks, in their order.
         before: the machine just before the run.
         after: the machine just after it.
-        undisturbed: seconds of one call of the canary by its stored rate; None if that is not known.
+        usual: seconds of one call of the canary by its stored rate; None if that is not known.
+        share: of the run that saw the machine undisturbed.
         gpu: the GPU again and again during the run; before and after it would be idle.
     """
     return (
-        *_slow(canary, undisturbed),
+        *_slow(canary, usual),
+        *_left_out(share),
         *_speed(canary),
         *_others(before, after),
         *_stolen(before, after),
@@ -48,9 +53,19 @@ def notes(
     )
 
 
-def _slow(canary: NDArray[np.float64], undisturbed: float | None) -> tuple[str, ...]:
+def _left_out(share: float) -> tuple[str, ...]:
+    if share < LEAST_SHARE:
+        return (
+            f"The machine was undisturbed in {share:.0%} of the run only: on a quiet machine the ratio may differ.",
+        )
+    if share < _NEARLY_ALL:
+        return (f"The ratio is from the {share:.0%} of the run in which the machine was undisturbed.",)
+    return ()
+
+
+def _slow(canary: NDArray[np.float64], usual: float | None) -> tuple[str, ...]:
     """Networks do not slow down alike, so a ratio belongs to the state of the machine that it was taken in."""
-    share = 1.0 if undisturbed is None else undisturbed / float(np.median(canary))
+    share = 1.0 if usual is None else usual / float(np.median(canary))
     if share * _AS_USUAL > 1:
         return (
             f"The canary ran at {share:.0%} of its stored rate, which was taken on a busier machine: images/s are too "
@@ -58,10 +73,7 @@ def _slow(canary: NDArray[np.float64], undisturbed: float | None) -> tuple[str, 
         )
     if share >= _AS_USUAL:
         return ()
-    return (
-        f"The canary ran at {share:.0%} of its stored rate: the machine is busy or throttled. "
-        "Ratios may differ by more than their intervals from those of an undisturbed machine.",
-    )
+    return (f"The canary ran at {share:.0%} of its stored rate: the machine is busy or throttled.",)
 
 
 def _speed(canary: NDArray[np.float64]) -> tuple[str, ...]:
@@ -71,10 +83,7 @@ def _speed(canary: NDArray[np.float64]) -> tuple[str, ...]:
     logs = np.log(canary)
     place, jump = _step(logs)
     if jump:
-        return (
-            f"The machine got {_change(jump)} at one stroke, {place / len(logs):.0%} into the run; "
-            "the ratio to the canary shares it.",
-        )
+        return (f"The machine got {_change(jump)} at one stroke, {place / len(logs):.0%} into the run.",)
     thirds = np.array_split(logs, 3)
     middles = np.array([np.median(third) for third in thirds])
     usual = float(np.median([np.subtract(*np.quantile(third, [0.75, 0.25])) for third in thirds]))

@@ -87,6 +87,7 @@ def measure_all(
         with lock.measuring(_longest(target, len(subjects))) if lock else nullcontext():
             tell("measuring", 0.0)
             reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
+            usual = target.batch / reference.images_per_second
             gpu, before = GpuLog(gpu_uuid(target.device)), state()
 
             def watched(share: float) -> None:
@@ -100,9 +101,10 @@ def measure_all(
                 clock=time.perf_counter,
                 stopwatch=stopwatch(target),
                 samples_a_call=target.batch,
+                usual=usual,
                 watch=watched,
             )
-            after, undisturbed = state(), target.batch / reference.images_per_second
+            after = state()
             found = tuple(
                 _measurement(
                     one,
@@ -110,7 +112,7 @@ def measure_all(
                     target,
                     reference,
                     gpu.clock(),
-                    notes(reading.pairs.canary, before, after, undisturbed, gpu.seen),
+                    notes(reading.pairs.canary, before, after, usual, reading.undisturbed, gpu.seen),
                 )
                 for one, reading in zip(ready, readings, strict=True)
             )
@@ -164,6 +166,7 @@ def _measurement(
         throughput=reading.ratio.scaled(reference.images_per_second),
         ratio=reading.ratio,
         verdict="settled" if reading.settled else "unsettled",
+        undisturbed=reading.undisturbed,
         latency_ms=times.median,
         calls=reading.calls,
         seconds=reading.seconds,

@@ -4,14 +4,29 @@ import contextlib
 import ctypes
 import gc
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 
+from eradio.description import Description
 from eradio.profile.engines.base import Device, Precision
 
 _BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
+
+
+Outcome = Literal["fits", "no memory", "too slow"]
+
+
+class LargestBatch(Description):
+    """How many pictures a call can have, to within a sixteenth."""
+
+    pictures: int
+    """0 if not even one fits."""
+    beyond: Literal["no memory", "too slow", "not tried"]
+    """What more pictures met."""
 
 
 def weights_bytes(module: nn.Module, precision: Precision) -> int:
@@ -69,18 +84,33 @@ def free_bytes(device: Device) -> int | None:
     return min(known, default=None)
 
 
-def largest_batch(peaks: dict[int, int], free: int) -> int | None:
-    """The batch at which a straight line through the peaks of the smallest and the largest batch meets what is free.
+def data_bytes() -> int | None:
+    """Address space of this process that RLIMIT_DATA counts; None where the system does not tell."""
+    found = _kilobytes("VmData")
+    return None if found is None else found * 1024
 
-    None where fewer than two batches were watched, or more pictures took no more memory.
+
+def largest_batch(attempt: Callable[[int], Outcome], most: int) -> LargestBatch:
+    """The largest batch that fits, to within a sixteenth: doubled until one does not, then halved in between.
+
+    Args:
+        attempt: tries a batch.
+        most: the last to try.
     """
-    if len(peaks) < 2:
-        return None
-    small, large = min(peaks), max(peaks)
-    each = (peaks[large] - peaks[small]) / (large - small)
-    if each <= 0:
-        return None
-    return max(0, int((free - (peaks[small] - each * small)) / each))
+    low, high = 0, 1
+    while (outcome := attempt(high)) == "fits":
+        low, high = high, min(2 * high, most)
+        if low == most:
+            return LargestBatch(pictures=low, beyond="not tried")
+    beyond = outcome
+    while high - low > max(1, low // 16):
+        middle = (low + high) // 2
+        outcome = attempt(middle)
+        if outcome == "fits":
+            low = middle
+        else:
+            high, beyond = middle, outcome
+    return LargestBatch(pictures=low, beyond=beyond)
 
 
 def _kilobytes(field: str) -> int | None:

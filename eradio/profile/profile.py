@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from eradio.description import Description
 from eradio.profile.explanation import Explanation
+from eradio.profile.memory import LargestBatch
 from eradio.profile.ranking import Rank
 from eradio.profile.record import Measurement
 
@@ -39,6 +40,5 @@ class Profile(Description):
     """Which pictures int8 was calibrated on; None in other precisions."""
     networks: tuple[Profiled, ...]
     """Target by target, in the order of the command."""
-    largest_batch: dict[str, int]
-    """By network: the batch that would fill the memory that is free now, by a line through the peaks of the smallest
-    and the largest batch that were measured; only where there were two."""
+    largest_batch: dict[str, LargestBatch]
+    """By network, where it was asked for: the largest batch that really ran in the memory that was free."""

@@ -66,8 +66,7 @@ def made_ready(subject: Subject, target: Target, calibration: Tensor | None = No
             wanted = _onnx_reference(subject.onnx, job)
         else:
             assert subject.module is not None
-            network = copy.deepcopy(subject.module).float().eval().requires_grad_(False)
-            randomise_constants(network)
+            network = _still(copy.deepcopy(subject.module))
             _try(network, job.pictures)
             paper = complexity(network, target.resolution)
             parameters, module = paper.parameters, deployed(network, target.resolution)
@@ -79,6 +78,23 @@ def made_ready(subject: Subject, target: Target, calibration: Tensor | None = No
                 wanted = eager.outputs()
         close = agreement(prepared.outputs(), wanted, target.engine, target.precision)
         yield Ready(subject, module, prepared, seconds, parameters, paper, close, calibration)
+
+
+def prepared_alone(subject: Subject, engine: str, job: Job) -> Prepared:
+    """A network as `made_ready` prepares it, neither counted nor compared; the subject's own module is used up.
+
+    Raises:
+        EradioError: the engine is missing, or cannot run the network.
+    """
+    if subject.module is None:
+        return _prepared(subject, None, engine, job)
+    return _prepared(subject, deployed(_still(subject.module), job.pictures.shape[-1]), engine, job)
+
+
+def _still(module: nn.Module) -> nn.Module:
+    still = module.float().eval().requires_grad_(False)
+    randomise_constants(still)
+    return still
 
 
 def deployed(module: nn.Module, resolution: int) -> nn.Module:

@@ -13,7 +13,7 @@ from eradio.profile.nvml import GpuClock
 from eradio.profile.target import Target
 from eradio.search_space.windows import StageWindow
 
-EPOCH = 3
+EPOCH = 4
 """Raised when the protocol's code changes what a measurement means; older measurements are then made anew."""
 
 Verdict = Literal["settled", "unsettled"]
@@ -61,8 +61,13 @@ class Measurement(Description):
     throughput: Interval
     """Images per second: the ratio times the canary's stored rate."""
     ratio: Interval
-    """Throughput divided by the canary's, block by block: median and 95 % block-bootstrap interval."""
+    """Throughput divided by the canary's, block by block: median and 95 % block-bootstrap interval; see
+    `undisturbed`."""
     verdict: Verdict
+    """Settled: the interval is as narrow as the protocol asks, and the machine was undisturbed often enough."""
+    undisturbed: float | None = None
+    """Share of the run in which the machine was as fast as its stored rate of the canary says; the ratio is taken from
+    that part if it is at least a third, else from all. None in records made before this was looked at."""
     latency_ms: float
     """Median milliseconds of one call; processor time where the target has one thread, else elapsed time."""
     calls: int

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eradio.profile.latency import Latency
+from eradio.profile.memory import LargestBatch
 from eradio.profile.profile import Profile, Profiled
 from eradio.profile.roofline import Roofline
 from eradio.profile.shares import Share
@@ -21,9 +22,20 @@ def tables(profile: Profile) -> list[RenderableType]:
     shown: list[RenderableType] = [_throughput(profile)]
     if explained:
         shown += [_costs(explained), *(Text(line) for row in explained for line in _reasons(row))]
-    for name, batch in profile.largest_batch.items():
-        shown.append(Text(f"{name}: very roughly {batch:,} pictures a call would fill the memory that is free now."))
+    for name, found in profile.largest_batch.items():
+        shown.append(Text(f"{name}: {_largest(found)}"))
     return shown
+
+
+def _largest(found: LargestBatch) -> str:
+    if not found.pictures:
+        return "not even one picture a call fits the memory that is free."
+    beyond = {
+        "no memory": "a sixteenth more do not",
+        "too slow": "a sixteenth more took too long to try",
+        "not tried": "no more were tried",
+    }
+    return f"{found.pictures:,} pictures a call fit the memory that is free; {beyond[found.beyond]}."
 
 
 def _throughput(profile: Profile) -> Table:
@@ -70,7 +82,7 @@ def _caption(profile: Profile) -> Text:
         lines += [f"{label}: {note}" for note in found.notes]
         lines += [f"{label}: left to PyTorch: {part}" for part in found.facts.fallback]
     if any(row.measurement.verdict == "unsettled" for row in profile.networks):
-        lines.append("unsettled: the interval was still wider than asked for when time was up")
+        lines.append("unsettled: the interval was wider than asked for, or the machine disturbed, when time was up")
     if any(row.rank.best != row.rank.worst for row in profile.networks):
         lines.append("a range of ranks: intervals overlap, so these networks are not told apart")
     return Text("\n".join(dict.fromkeys(lines)))

@@ -84,13 +84,17 @@ def protocol_named(name: str) -> Protocol:
     return _NAMED[name]
 
 
+MOST_PICTURES = 4096
+"""In one call."""
+
+
 class Target(Description):
     """Engine, device, precision, batch and resolution of a measurement, and its protocol."""
 
     engine: str = "openvino"
     device: Device = "cpu"
     precision: Precision = "fp32"
-    batch: int = Field(default=8, ge=1, le=4096)
+    batch: int = Field(default=8, ge=1, le=MOST_PICTURES)
     resolution: int = Field(default=64, ge=16, le=2048)
     threads: int = Field(default=1, ge=1, le=256)
     protocol: Protocol = Protocol()

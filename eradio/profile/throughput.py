@@ -5,12 +5,14 @@ one process share that drift, so their ratio does not have it. Nothing here know
 some functions are all it sees.
 
 A round is one block of calls of every candidate, each beside a block of the canary that takes as long: A c B c C c.
-Every other round runs backwards, c C c B c A, and two rounds make one sample of each candidate, A c ... c A. A shared
-canary block at the end (A B C c) would cost less, but stand as far from A as the round is long. In a sample
-candidate and canary change places without changing anything: a drift that is linear over it cancels, and whatever
-strikes in proportion to time strikes both alike. The logarithm of the ratio is therefore symmetric about the truth,
-which is the ratio of undisturbed calls, and its median has no bias however skewed the disturbances are. Where whole
-calls cannot make blocks equal, one is up to half as long again as the other, and this holds only nearly.
+Rounds run forwards, backwards, backwards, forwards, and so on; two make one sample of each candidate, which is
+A c ... c A and c A ... A c in turns. A shared canary block at the end (A B C c) would cost less, but stand as far from
+A as the round is long. In a sample candidate and canary change places without changing anything: a drift that is
+linear over it cancels, its curvature cancels from one sample to the next (near the fastest moments of a slow swing it
+has one sign), and whatever strikes in proportion to time strikes both alike. The logarithm of the ratio is therefore
+symmetric about the truth, which is the ratio of undisturbed calls, and its median has no bias however skewed the
+disturbances are. Where whole calls cannot make blocks equal, one is up to half as long again as the other, and this
+holds only nearly.
 
 Taking turns has a price of its own: caches are full of the other network, and first calls have been seen to take
 5 to 14 % longer than those after them. A block of several calls therefore begins with one that is not timed; a call
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from eradio.interval import Interval
 from eradio.profile.series import median_interval
 from eradio.profile.target import Protocol
+from eradio.profile.undisturbed import LEAST_SHARE, undisturbed
 from eradio.profile.warming import Clock, Run, timed, warm_up
 
 Watch = Callable[[float], None]
@@ -53,6 +56,11 @@ class Pairs:
         single = np.log(self.canary) - np.log(self.candidate)
         return np.asarray((single[0::2] + single[1::2]) / 2)
 
+    def undisturbed(self, usual: float | None = None) -> NDArray[np.bool_]:
+        """Which samples saw the machine as fast as it can be: [n / 2]; see `undisturbed`."""
+        candidate, canary = ((times[0::2] + times[1::2]) / 2 for times in (self.candidate, self.canary))
+        return undisturbed(candidate, canary, usual)
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -60,8 +68,12 @@ class Reading:
 
     pairs: Pairs
     ratio: Interval
-    """Throughput over the canary's."""
+    """Throughput over the canary's, on the undisturbed machine if `undisturbed` allows."""
     settled: bool
+    """Whether the interval is as narrow as asked, and of the undisturbed machine."""
+    undisturbed: float
+    """Share of the samples that saw the machine undisturbed. The ratio is theirs if they are at least `LEAST_SHARE`,
+    else that of all."""
     seconds: float
     """Elapsed seconds of the whole run, without the warm-up."""
     calls: int
@@ -97,8 +109,13 @@ class _Contest:
         table = np.asarray(self.times, dtype=np.float64)
         return Pairs(table[:, 0], table[:, 1], self.calls, self.canary_calls)
 
-    def ratio(self, widening: float) -> Interval:
-        return median_interval(self.pairs().log_ratio(), widening).exponential()
+    def look(self, usual: float | None, widening: float) -> tuple[Interval, float]:
+        """The ratio, and the share of the samples that saw the machine undisturbed."""
+        pairs = self.pairs()
+        ratios, fast = pairs.log_ratio(), pairs.undisturbed(usual)
+        share = float(fast.mean())
+        used = ratios[fast] if share >= LEAST_SHARE and fast.sum() > 1 else ratios
+        return median_interval(used, widening).exponential(), share
 
 
 def compare(
@@ -109,6 +126,7 @@ def compare(
     clock: Clock,
     stopwatch: Clock,
     samples_a_call: int = 1,
+    usual: float | None = None,
     watch: Watch | None = None,
 ) -> tuple[Reading, ...]:
     """Measure every candidate's throughput relative to the canary's, all in one run.
@@ -124,6 +142,7 @@ def compare(
         clock: elapsed seconds, which the protocol's bounds are in.
         stopwatch: seconds that a call is charged; the clock itself, or processor time.
         samples_a_call: pictures in a batch, which count towards the protocol's `min_samples`.
+        usual: seconds of one call of the canary on the undisturbed machine, where that is known from before.
         watch: told after every round which share of the longest time is gone, from 0 to 1.
 
     Returns:
@@ -144,22 +163,26 @@ def compare(
     per_round = min(contest.calls for contest in contests) * samples_a_call
     fewest = max(FEWEST_ROUNDS, -(-protocol.min_samples // per_round))
     start, rounds = clock(), 0
-    ratios: list[Interval] = []
+    looks: list[tuple[Interval, float]] = []
     for look in protocol.look_times():
         while clock() - start < count * look or rounds < fewest or rounds % 2:
-            _round(contests, stopwatch, backwards=rounds % 2 == 1)
+            _round(contests, stopwatch, backwards=rounds % 4 in (1, 2))
             rounds += 1
             if watch is not None:
                 watch(min(1.0, (clock() - start) / (count * protocol.max_seconds)))
         last = clock() - start >= count * protocol.max_seconds
-        ratios = [contest.ratio(1.0 if last else EARLY_LOOK) for contest in contests]
-        if last or all(ratio.half_width() <= protocol.half_width for ratio in ratios):
+        looks = [contest.look(usual, 1.0 if last else EARLY_LOOK) for contest in contests]
+        if last or all(_settled(ratio, share, protocol) for ratio, share in looks):
             break
     elapsed = clock() - start
     return tuple(
-        Reading(contest.pairs(), ratio, ratio.half_width() <= protocol.half_width, elapsed, rounds * contest.calls)
-        for contest, ratio in zip(contests, ratios, strict=True)
+        Reading(contest.pairs(), ratio, _settled(ratio, share, protocol), share, elapsed, rounds * contest.calls)
+        for contest, (ratio, share) in zip(contests, looks, strict=True)
     )
+
+
+def _settled(ratio: Interval, undisturbed_share: float, protocol: Protocol) -> bool:
+    return ratio.half_width() <= protocol.half_width and undisturbed_share >= LEAST_SHARE
 
 
 def _round(contests: Sequence[_Contest], stopwatch: Clock, *, backwards: bool) -> None:

@@ -6,9 +6,22 @@ from torch import Tensor
 
 from eradio.distill.data import open_data, whole_pictures
 from eradio.distill.recipe import FolderData, Recipe, ScenesData
+from eradio.profile.target import Target
 
+_CALIBRATION_PICTURES = 64
 _RENDERED = 256
 """Side at which scenes are drawn, in pixels, before they are brought to the resolution asked for."""
+
+
+def calibration_for(target: Target, folder: Path | None) -> Tensor | None:
+    """The pictures that a target needs to be calibrated on; None if its precision needs none.
+
+    Raises:
+        EradioError: see `calibration_pictures`.
+    """
+    if target.precision != "int8":
+        return None
+    return calibration_pictures(folder, target.resolution, max(_CALIBRATION_PICTURES, target.batch))
 
 
 def calibration_pictures(folder: Path | None, resolution: int, count: int) -> Tensor:

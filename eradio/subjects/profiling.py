@@ -15,10 +15,13 @@ from eradio.profile import Profile, Target, profile_command, protocol_named
 from eradio.profile.auto import choose
 from eradio.profile.coverage.command import coverage_command
 from eradio.profile.coverage.report import Coverage
+from eradio.profile.memory import LargestBatch
+from eradio.profile.memory import largest_batch as find_largest
+from eradio.profile.subject import Subject
+from eradio.profile.target import MOST_PICTURES
 from eradio.subjects.find import find
-from eradio.subjects.pictures import calibration_pictures
-
-_CALIBRATION_PICTURES = 64
+from eradio.subjects.footprint import Footprint, footprint
+from eradio.subjects.pictures import calibration_for
 
 
 def profile_named(
@@ -29,6 +32,7 @@ def profile_named(
     window: str | None,
     calibration: Path | None,
     only_throughput: bool,
+    largest_batch: bool,
     console: Console,
     **options: Any,
 ) -> Profile:
@@ -41,6 +45,7 @@ def profile_named(
         window: as `find` takes it.
         calibration: a folder of pictures for int8; the embedded scenes if None.
         only_throughput: leave out everything else.
+        largest_batch: try which batch still fits the memory.
         console: where progress is shown, if it is a terminal.
         options: engine, device, precision, batches, sides and threads; see `targets_of`.
 
@@ -48,28 +53,52 @@ def profile_named(
         EradioError: an option is wrong, a network is not found, or could not be measured.
     """
     targets, reason = targets_of(protocol=protocol, **options)
+    words: dict[str, str] = {}
+
+    def found(side: int) -> list[Subject]:
+        subjects = [find(name, side, window) for name in names]
+        words.update({subject.name: name for subject, name in zip(subjects, names, strict=True)})
+        return subjects
+
+    def alone(name: str, target: Target) -> Footprint:
+        return footprint(words[name], target, window, calibration)
+
+    def largest(name: str, target: Target) -> LargestBatch:
+        return find_largest(
+            lambda batch: alone(name, target.model_copy(update={"batch": batch})).outcome, MOST_PICTURES
+        )
+
     with _progress(console) as watch:
         return profile_command(
-            lambda side: [find(name, side, window) for name in names],
+            found,
             targets,
             command=command,
             choice=reason,
             why=not only_throughput,
-            calibration=partial(_pictures, calibration) if targets[0].precision == "int8" else None,
+            peak=lambda name, target: alone(name, target).peak_bytes,
+            largest=largest if largest_batch else None,
+            calibration=partial(calibration_for, folder=calibration),
             calibrated_on=str(calibration) if calibration else "the embedded scenes",
             watch=watch,
         )
 
 
-def coverage_named(names: Sequence[str], *, window: str | None, batches: str, sides: str, **_: Any) -> list[Coverage]:
-    """Ask what TensorRT would take of networks; see `coverage`.
+def coverage_named(
+    names: Sequence[str], *, window: str | None, batches: str, sides: str, engine: str, precision: str, **_: Any
+) -> list[Coverage]:
+    """Ask what TensorRT would take of networks, for each resolution and batch; see `coverage`.
 
     Raises:
-        EradioError: a network is not found, or TensorRT-RTX is not installed.
+        EradioError: an option is not one of a coverage, a network is not found, or TensorRT-RTX is not installed.
     """
-    (batch, *_others), (side, *_sides) = _numbers(batches, "--batch"), _numbers(sides, "--resolution")
-    target = Target.parse({"engine": "eager", "batch": batch, "resolution": side}, "The command line")
-    return [coverage_command(find(name, side, window), target) for name in names]
+    if engine not in ("auto", "tensorrt") or precision != "fp32":
+        raise EradioError(
+            "--coverage asks TensorRT for its operators, of the network in fp32; leave --engine and --precision out."
+        )
+    pairs = product(_numbers(sides, "--resolution"), _numbers(batches, "--batch"))
+    wanted = [{"engine": "eager", "resolution": side, "batch": batch} for side, batch in pairs]
+    targets = [Target.parse(one, "The command line") for one in wanted]
+    return [coverage_command(find(name, one.resolution, window), one) for one in targets for name in names]
 
 
 def targets_of(
@@ -97,10 +126,6 @@ def _numbers(text: str, option: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise EradioError(f"{option} must be a number or several with commas, as in 1,8,32, not '{text}'.") from None
-
-
-def _pictures(folder: Path | None, side: int, batch: int) -> Any:
-    return calibration_pictures(folder, side, max(_CALIBRATION_PICTURES, batch))
 
 
 @contextmanager

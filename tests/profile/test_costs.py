@@ -5,6 +5,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from eradio.profile.energy import EnergyMeter
@@ -36,11 +38,27 @@ def test_free_memory_is_told():
     assert free > 1 << 20
 
 
-def test_the_largest_batch_lies_on_the_line_through_the_peaks():
-    assert largest_batch({1: 110, 8: 180, 16: 260}, 1100) == 100
-    assert largest_batch({1: 110}, 1000) is None
-    assert largest_batch({1: 110, 8: 100}, 1000) is None
-    assert largest_batch({1: 110, 11: 210}, 50) == 0
+@given(true=st.integers(0, 5000), most=st.integers(1, 4096))
+def test_the_largest_batch_is_found_to_within_a_sixteenth_in_few_attempts(true, most):
+    tried = {}
+
+    def attempt(batch):
+        assert batch not in tried
+        tried[batch] = "fits" if batch <= true else "no memory"
+        return tried[batch]
+
+    found = largest_batch(attempt, most)
+    assert found.pictures <= min(true, most)
+    assert found.pictures + max(1, found.pictures // 16) >= min(true, most)
+    assert found.pictures == 0 or tried[found.pictures] == "fits"
+    assert found.beyond == ("not tried" if true >= most else "no memory")
+    assert max(tried) <= most
+    assert len(tried) <= 18
+
+
+def test_what_stopped_the_batch_is_told():
+    slow = largest_batch(lambda batch: "fits" if batch <= 3 else "too slow", 100)
+    assert (slow.pictures, slow.beyond) == (3, "too slow")
 
 
 def rapl(folder, zone, name, joules, wraps=1000):

@@ -1,6 +1,7 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +106,32 @@ def test_onnx_runtime_tells_how_large_the_file_is():
     weights = sum(value.nbytes for value in Student().state_dict().values())
     with load_engine("onnxruntime").prepare(Student(), Job(torch.rand(1, 3, 16, 16))) as prepared:
         assert weights / 2 < prepared.facts.artifact_bytes < weights + 50_000
+
+
+def test_onnx_runtime_starts_as_many_threads_as_asked_for():
+    def more(threads):
+        before = len(list(Path("/proc/self/task").iterdir()))
+        with load_engine("onnxruntime").prepare(Student(), Job(torch.rand(1, 3, 16, 16), threads)):
+            return len(list(Path("/proc/self/task").iterdir())) - before
+
+    assert more(5) - more(1) == 4
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_openvino_is_told_how_many_threads_a_call_may_use(threads, monkeypatch):
+    import openvino
+
+    asked = []
+    compiled = openvino.Core.compile_model
+
+    def compile_model(self, model, device, config):
+        made = compiled(self, model, device, config)
+        asked.append(made.get_property("INFERENCE_NUM_THREADS"))
+        return made
+
+    monkeypatch.setattr(openvino.Core, "compile_model", compile_model)
+    with load_engine("openvino").prepare(Student(), Job(torch.rand(1, 3, 16, 16), threads)):
+        assert asked == [threads]
 
 
 class Unknown(nn.Module):

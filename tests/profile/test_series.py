@@ -17,9 +17,9 @@ def test_student_s_quantile_is_the_textbook_s(freedom):
 def test_the_half_width_of_many_independent_samples_is_the_textbook_s():
     """The median's error is sqrt(pi / 2) deviations over sqrt(n); the quantile is Student's for six blocks."""
     expected = 2.306 * np.sqrt(np.pi / 2 / 600)
-    found = [median_interval(np.random.default_rng(seed).normal(size=600)) for seed in range(40)]
+    found = [median_interval(np.random.default_rng(seed).normal(size=600)) for seed in range(300)]
     widths = [(interval.high - interval.low) / 2 for interval in found]
-    assert np.mean(widths) == pytest.approx(expected, rel=0.1)
+    assert np.mean(widths) == pytest.approx(expected, rel=0.05)
 
 
 def test_neighbours_that_are_alike_widen_the_interval():

@@ -82,3 +82,19 @@ def test_the_network_is_left_without_hooks():
     network = Network().eval()
     shares(network, torch.rand(1, 3, 8, 8), threads=1)
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())
+
+
+def test_what_a_network_does_itself_between_its_parts_is_told():
+    class Doing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = Slow(30), Slow(30)
+
+        def forward(self, x):
+            x = self.first(x)
+            for _ in range(60):
+                y = self.first.weight @ self.first.weight
+            return self.last(x + 0 * y[0, 0])
+
+    found = shares(Doing().eval(), torch.rand(1, 3, 8, 8), threads=1)
+    assert {one.name: one.share for one in found.stages}["between"] == pytest.approx(0.5, abs=0.15)

@@ -8,6 +8,7 @@ from eradio.profile import Measurement, Profile, Profiled, Target
 from eradio.profile.engines.base import Facts, Layer
 from eradio.profile.explanation import Explanation
 from eradio.profile.latency import Latency
+from eradio.profile.memory import LargestBatch
 from eradio.profile.ranking import Rank
 from eradio.profile.record import Agreement, CallTimes, Reference
 from eradio.profile.roofline import Roof, under_roof
@@ -133,10 +134,12 @@ def test_what_an_engine_leaves_to_another_is_listed():
 
 def test_a_sweep_has_a_row_for_each_target_and_the_largest_batch():
     rows = [row(why=explanation(), batch=batch, resolution=side) for batch in (1, 8) for side in (64, 96)]
-    text = shown(profile(*rows, largest_batch={"e_radio_mini": 1234}))
+    text = shown(profile(*rows, largest_batch={"e_radio_mini": LargestBatch(pictures=1234, beyond="no memory")}))
     for part in ("px", "batch", "64 × 1", "96 × 8"):
         assert part in text
-    assert "roughly 1,234 pictures a call" in text
+    assert "e_radio_mini: 1,234 pictures a call fit the memory that is free; a sixteenth more do not." in text
+    nothing = shown(profile(*rows, largest_batch={"a": LargestBatch(pictures=0, beyond="no memory")}))
+    assert "a: not even one picture a call fits the memory that is free." in nothing
 
 
 @pytest.mark.parametrize("width", [100, 120])

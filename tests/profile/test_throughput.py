@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_a_noisy_machine_is_looked_at_again_and_then_called_unsettled():
 
 def test_a_middling_machine_settles_at_one_of_the_looks_in_between():
     protocol = Protocol(min_seconds=0.8, max_seconds=80.0, looks=5)
-    reading = measured(machine(white=0.1), protocol)
+    reading = measured(machine(white=0.05), protocol)
     assert reading.settled
     assert any(look <= reading.seconds < look + 0.1 for look in protocol.look_times()[1:-1])
 
@@ -130,7 +131,7 @@ def test_without_noise_the_ratio_is_exact_and_both_are_timed_for_as_long(candida
     assert max(lasting, beside) <= 1.5 * max(SEARCH.block_seconds, candidate, canary)
 
 
-def test_calls_alternate_and_every_other_round_runs_backwards():
+def test_calls_alternate_and_rounds_run_forwards_backwards_backwards_forwards():
     order = []
     simulated = machine(candidate=0.02, canary=0.02)
 
@@ -144,7 +145,8 @@ def test_calls_alternate_and_every_other_round_runs_backwards():
         clock=simulated.clock,
         stopwatch=simulated.stopwatch,
     )
-    assert "".join(order).removeprefix("ABc") == "AcBccBcA" * (len(order) // 8)
+    (found,) = re.findall("^ABc((?:AcBccBcAcBcAAcBc)+)(?:AcBccBcA)?$", "".join(order))
+    assert len(found) >= 0.8 * len(order)
 
 
 def test_the_first_call_of_a_block_of_several_is_not_timed():
