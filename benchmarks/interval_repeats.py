@@ -8,12 +8,16 @@ holds it in 28 or 29 of 30; 26 or fewer happen to one that is right 6 times in 1
 
 Named alternative: the same repeats with all their samples, disturbed or not.
 
-    python benchmarks/interval_repeats.py [--engine openvino] [--repeats 30] [--samples FILE.npz]      25 to 100 minutes
+Every repeat goes to a file, so an interrupted benchmark goes on where it was.
+
+    python benchmarks/interval_repeats.py [--engine openvino] [--repeats 30] [--file FILE]      25 to 100 minutes
 """
 
 import argparse
+import json
 import os
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,7 +36,7 @@ from eradio.profile.randomise import randomise_constants
 from eradio.profile.ready import job_of
 from eradio.profile.series import median_interval
 from eradio.profile.target import SEARCH, STANDARD
-from eradio.profile.throughput import Reading, compare
+from eradio.profile.throughput import compare
 from eradio.profile.undisturbed import LEAST_SHARE
 from eradio.search_space import build, named
 
@@ -40,13 +44,36 @@ NETWORKS = ("e_radio_mini", "timm/mobilenetv3_small_050")
 PROTOCOLS = {"SEARCH": SEARCH, "STANDARD": STANDARD}
 
 
-def repeat(name: str, target: Target, usual: float) -> Reading:
+@dataclass(frozen=True)
+class Repeat:
+    """What one measurement left behind."""
+
+    name: str
+    protocol: str
+    ratio: Interval
+    settled: bool
+    undisturbed: float
+    samples: list[float]
+    """Logarithms of the ratio of all samples."""
+    fast: list[bool]
+    """Which of them saw the machine undisturbed."""
+
+    def counts(self) -> bool:
+        """Whether its interval is a claim about the undisturbed machine."""
+        return self.undisturbed >= LEAST_SHARE
+
+    def chosen(self) -> NDArray[np.float64]:
+        """The samples that the ratio is taken from, if it counts."""
+        return np.array(self.samples)[np.array(self.fast)]
+
+
+def repeat(name: str, protocol: str, target: Target, usual: float) -> Repeat:
     """One measurement, from preparing to closing."""
     module = build(named(name)).eval()
     randomise_constants(module)
     engine, job = load_engine(target.engine), job_of(target)
     with engine.prepare(module, job) as candidate, engine.prepare(Canary(), job) as canary:
-        (reading,) = compare(
+        (found,) = compare(
             [candidate.run],
             canary.run,
             target.protocol,
@@ -54,7 +81,14 @@ def repeat(name: str, target: Target, usual: float) -> Reading:
             stopwatch=stopwatch(target),
             usual=usual,
         )
-        return reading
+    samples, fast = found.pairs.log_ratio().tolist(), found.pairs.undisturbed(usual).tolist()
+    return Repeat(name, protocol, found.ratio, found.settled, found.undisturbed, samples, fast)
+
+
+def usual_seconds(target: Target) -> float:
+    """One call of the canary on the undisturbed machine, as a store would have it."""
+    with TemporaryDirectory() as folder:
+        return target.batch / calibrate(target, canary_folder=Path(folder), lock=None).images_per_second
 
 
 def holding(samples: list[NDArray[np.float64]], intervals: list[Interval]) -> int:
@@ -68,6 +102,8 @@ def holding(samples: list[NDArray[np.float64]], intervals: list[Interval]) -> in
 
 def row(samples: list[NDArray[np.float64]], intervals: list[Interval]) -> list[str]:
     """Intervals that hold, their half-width, and the coefficient of variation of the ratios."""
+    if len(intervals) < 2:
+        return ["-"] * 3
     values = [interval.value for interval in intervals]
     return [
         f"{holding(samples, intervals)}/{len(intervals)}",
@@ -80,40 +116,42 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--engine", default="openvino")
     parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--samples", help="where every pair of block times is kept, for whoever wants to look")
+    parser.add_argument("--file", type=Path, default=Path("runs/interval-repeats.jsonl"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     cells = [(name, protocol) for protocol in PROTOCOLS for name in NETWORKS]
     targets = {key: Target(engine=options.engine, resolution=64, protocol=one) for key, one in PROTOCOLS.items()}
-    found: dict[tuple[str, str], list[Reading]] = {cell: [] for cell in cells}
-    with TemporaryDirectory() as folder:
-        reference = calibrate(targets["STANDARD"], canary_folder=Path(folder), lock=None)
-    usual = targets["STANDARD"].batch / reference.images_per_second
-    print(f"the canary's usual call takes {1e3 * usual:.3f} ms", flush=True)
-    for _ in range(4 * options.repeats):
-        for cell in cells:
-            if sum(one.undisturbed >= LEAST_SHARE for one in found[cell]) < options.repeats:
-                found[cell].append(repeat(cell[0], targets[cell[1]], usual))
-                print(f"{' '.join(cell)} {found[cell][-1].ratio} {found[cell][-1].undisturbed:.0%}", flush=True)
-    if options.samples:
-        pairs = {
-            f"{name}|{protocol}|{place}": np.stack([reading.pairs.candidate, reading.pairs.canary])
-            for (name, protocol), readings in found.items()
-            for place, reading in enumerate(readings)
-        }
-        np.savez_compressed(options.samples, **pairs)  # type: ignore[arg-type]
+    options.file.parent.mkdir(parents=True, exist_ok=True)
+    if not options.file.exists():
+        options.file.write_text(json.dumps(usual_seconds(targets["STANDARD"])) + "\n")
+    first, *lines = options.file.read_text().splitlines()
+    usual, found = (
+        float(first),
+        [Repeat(**{**data, "ratio": Interval(**data["ratio"])}) for data in map(json.loads, lines)],
+    )
+    print(f"the canary's usual call takes {1e3 * usual:.3f} ms; {len(found)} repeats are known", flush=True)
+    for turn in range(4 * options.repeats):
+        for name, protocol in cells:
+            known = [one for one in found if (one.name, one.protocol) == (name, protocol)]
+            if len(known) > turn or sum(one.counts() for one in known) >= options.repeats:
+                continue
+            one = repeat(name, protocol, targets[protocol], usual)
+            found.append(one)
+            with options.file.open("a") as handle:
+                handle.write(json.dumps({**asdict(one), "ratio": one.ratio.model_dump()}) + "\n")
+            print(f"{name} {protocol} {one.ratio} undisturbed {one.undisturbed:.0%}", flush=True)
     grid = Table(title="Repeats: intervals that hold the median of all others' samples")
     for column in ("network", "protocol", "held", "half-width", "CV", "settled", "of", "all: held", "half-width", "CV"):
         grid.add_column(column)
-    for (name, protocol), readings in found.items():
-        quiet = [one for one in readings if one.undisturbed >= LEAST_SHARE]
-        every = [one.pairs.log_ratio() for one in readings]
+    for name, protocol in cells:
+        known = [one for one in found if (one.name, one.protocol) == (name, protocol)]
+        quiet, every = [one for one in known if one.counts()], [np.array(one.samples) for one in known]
         grid.add_row(
             name,
             protocol,
-            *row([one.pairs.log_ratio()[one.pairs.undisturbed(usual)] for one in quiet], [one.ratio for one in quiet]),
+            *row([one.chosen() for one in quiet], [one.ratio for one in quiet]),
             str(sum(one.settled for one in quiet)),
-            str(len(readings)),
+            str(len(known)),
             *row(every, [median_interval(one).exponential() for one in every]),
         )
     console = Console(width=130)
