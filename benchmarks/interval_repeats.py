@@ -64,7 +64,7 @@ class Repeat:
 
     def chosen(self) -> NDArray[np.float64]:
         """The samples that the ratio is taken from, if it counts."""
-        return np.array(self.samples)[np.array(self.fast)]
+        return np.asarray(self.samples, dtype=np.float64).compress(self.fast)
 
 
 def repeat(name: str, protocol: str, target: Target, usual: float) -> Repeat:
