@@ -16,6 +16,7 @@ Every repeat goes to a file, so an interrupted benchmark goes on where it was.
 import argparse
 import json
 import os
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,10 +35,11 @@ from eradio.profile.engines import load_engine
 from eradio.profile.measuring import stopwatch
 from eradio.profile.randomise import randomise_constants
 from eradio.profile.ready import job_of
+from eradio.profile.record import environment_digest
 from eradio.profile.series import median_interval
 from eradio.profile.target import SEARCH, STANDARD
 from eradio.profile.throughput import compare
-from eradio.profile.undisturbed import LEAST_SHARE
+from eradio.profile.undisturbed import undisturbed
 from eradio.search_space import build, named
 
 NETWORKS = ("e_radio_mini", "timm/mobilenetv3_small_050")
@@ -60,7 +62,7 @@ class Repeat:
 
     def counts(self) -> bool:
         """Whether its interval is a claim about the undisturbed machine."""
-        return self.undisturbed >= LEAST_SHARE
+        return self.undisturbed > 0
 
     def chosen(self) -> NDArray[np.float64]:
         """The samples that the ratio is taken from, if it counts."""
@@ -81,7 +83,7 @@ def repeat(name: str, protocol: str, target: Target, usual: float) -> Repeat:
             stopwatch=stopwatch(target),
             usual=usual,
         )
-    samples, fast = found.pairs.log_ratio().tolist(), found.pairs.undisturbed(usual).tolist()
+    samples, fast = found.pairs.log_ratio().tolist(), undisturbed(found.pairs.canary).tolist()
     return Repeat(name, protocol, found.ratio, found.settled, found.undisturbed, samples, fast)
 
 
@@ -122,13 +124,13 @@ def main() -> None:
     cells = [(name, protocol) for protocol in PROTOCOLS for name in NETWORKS]
     targets = {key: Target(engine=options.engine, resolution=64, protocol=one) for key, one in PROTOCOLS.items()}
     options.file.parent.mkdir(parents=True, exist_ok=True)
+    where = [options.engine, environment_digest(targets["STANDARD"])]
     if not options.file.exists():
-        options.file.write_text(json.dumps(usual_seconds(targets["STANDARD"])) + "\n")
-    first, *lines = options.file.read_text().splitlines()
-    usual, found = (
-        float(first),
-        [Repeat(**{**data, "ratio": Interval(**data["ratio"])}) for data in map(json.loads, lines)],
-    )
+        options.file.write_text(json.dumps([where, usual_seconds(targets["STANDARD"])]) + "\n")
+    (known_where, usual), *rows = map(json.loads, options.file.read_text().splitlines())
+    if known_where != where:
+        sys.exit(f"{options.file} is of another engine or machine; give another file.")
+    found = [Repeat(**{**data, "ratio": Interval(**data["ratio"])}) for data in rows]
     print(f"the canary's usual call takes {1e3 * usual:.3f} ms; {len(found)} repeats are known", flush=True)
     for turn in range(4 * options.repeats):
         for name, protocol in cells:

@@ -55,7 +55,12 @@ def main(file: Path, options: Sequence[str]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     known = {}
     if file.exists():
-        known = dict(map(json.loads, file.read_text().splitlines()))
+        asked, *lines = file.read_text().splitlines()
+        if json.loads(asked) != list(options):
+            sys.exit(f"{file} holds measurements with the options {asked}; give another file.")
+        known = dict(map(json.loads, lines))
+    else:
+        file.write_text(json.dumps(list(options)) + "\n")
     for name in names:
         if name not in known:
             found = profiled(name, options)
@@ -64,6 +69,8 @@ def main(file: Path, options: Sequence[str]) -> None:
                 handle.write(json.dumps([name, known[name]]) + "\n")
             print(f"{name}: {found if isinstance(found, str) else found.throughput.value}", flush=True)
     measured = {n: Measurement.parse(data, n) for n, data in known.items() if not isinstance(data, str)}
+    if not measured:
+        sys.exit("Nothing could be measured.")
     first = next(iter(measured.values())).target
     told = f"{first.engine} {first.precision} on {first.device}, {SIDE} px, batch {first.batch}, {first.threads} thread"
     grid = Table(title=told)

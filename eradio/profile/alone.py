@@ -7,7 +7,7 @@ from eradio.profile.series import median_interval
 from eradio.profile.target import Protocol
 from eradio.profile.throughput import EARLY_LOOK, FEWEST_ROUNDS
 from eradio.profile.undisturbed import fast_part
-from eradio.profile.warming import Clock, Run, warm_up
+from eradio.profile.warming import Clock, Run, timed, warm_up
 
 
 def rate(run: Run, protocol: Protocol, *, clock: Clock, stopwatch: Clock) -> Interval:
@@ -25,9 +25,7 @@ def rate(run: Run, protocol: Protocol, *, clock: Clock, stopwatch: Clock) -> Int
     start = clock()
     for look in protocol.look_times():
         while clock() - start < look or len(times) < FEWEST_ROUNDS:
-            before = stopwatch()
-            run(calls)
-            times.append((stopwatch() - before) / calls)
+            times.append(timed(run, calls, stopwatch))
         last = clock() - start >= protocol.max_seconds
         found = median_interval(-np.log(fast_part(np.array(times))), 1.0 if last else EARLY_LOOK).exponential()
         if last or found.half_width() <= protocol.half_width:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from eradio.description import Description, digest_of
 from eradio.files import read_json, write_json
 from eradio.locks import locked
-from eradio.profile.record import Reference, environment_digest
+from eradio.profile.record import EPOCH, Reference, environment_digest
 from eradio.profile.target import Target
 
 VERSION = "canary-1"
@@ -104,6 +104,7 @@ def _key(target: Target) -> str:
     return digest_of(
         {
             "canary": VERSION,
+            "epoch": EPOCH,
             "environment": environment_digest(target),
             "target": target.model_dump(mode="json", exclude={"protocol"}),
         }

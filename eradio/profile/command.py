@@ -13,7 +13,7 @@ from eradio.locks import DeviceLock, default_lock_folder
 from eradio.profile.clocks import state
 from eradio.profile.explanation import Explanation, explained
 from eradio.profile.measuring import Watch, measure_all
-from eradio.profile.memory import LargestBatch
+from eradio.profile.memory import Footprint, LargestBatch
 from eradio.profile.profile import Profile, Profiled
 from eradio.profile.ranking import ranks
 from eradio.profile.ready import Ready
@@ -25,8 +25,8 @@ from eradio.profile.target import Target
 Find = Callable[[int], Sequence[Subject]]
 """The networks in question, at a resolution in pixels."""
 
-Peak = Callable[[str, Target], int | None]
-"""The most memory that a network of that name takes by itself; None if it does not fit, or nobody counts."""
+Alone = Callable[[str, Target], Footprint]
+"""Runs a network of that name in a process of its own."""
 
 
 def profile_command(
@@ -36,7 +36,7 @@ def profile_command(
     command: str = "",
     choice: str = "",
     why: bool = True,
-    peak: Peak | None = None,
+    alone: Alone | None = None,
     largest: Callable[[str, Target], LargestBatch] | None = None,
     calibration: Callable[[Target], Tensor | None] | None = None,
     calibrated_on: str | None = None,
@@ -51,7 +51,7 @@ def profile_command(
         command: what repeats this.
         choice: why this engine and device.
         why: whether to look into memory, latency, energy, shares and the roofline too.
-        peak: watches memory; None leaves it out.
+        alone: watches memory; None leaves it out.
         largest: finds the largest batch that fits, on the first target; None leaves it out.
         calibration: gives the real pictures that a target of int8 needs.
         calibrated_on: what they are.
@@ -63,7 +63,7 @@ def profile_command(
     """
     lock = DeviceLock(default_lock_folder(), targets[0].device)
     tell = watch or (lambda what, share: None)
-    looks = _Reasons(tell, lock, peak or (lambda name, target: None))
+    looks = _Reasons(tell, lock, alone)
     rows: list[Profiled] = []
     for target in targets:
         subjects = find(target.resolution)
@@ -107,7 +107,7 @@ class _Reasons:
 
     tell: Watch
     lock: DeviceLock
-    peak: Peak
+    alone: Alone | None
     roof: Roof | None = None
     found: list[Explanation | None] = field(default_factory=list)
 
@@ -119,5 +119,5 @@ class _Reasons:
                 self.roof = measured_roof(target.precision, target.device, target.threads)
         watch = partial(self.tell, f"looking into {ready.subject.name}")
         watch(0.0)
-        peak = self.peak(ready.subject.name, target)
-        self.found.append(explained(ready, target, measurement.throughput.value, self.roof, self.lock, watch, peak))
+        memory = self.alone(ready.subject.name, target) if self.alone else None
+        self.found.append(explained(ready, target, measurement.throughput.value, self.roof, self.lock, watch, memory))

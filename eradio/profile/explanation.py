@@ -12,7 +12,7 @@ from eradio.profile.energy import EnergyMeter
 from eradio.profile.engines.base import Layer
 from eradio.profile.engines.eager import brought, exact
 from eradio.profile.latency import Latency, latency
-from eradio.profile.memory import weights_bytes
+from eradio.profile.memory import Footprint, weights_bytes
 from eradio.profile.ready import Ready, job_of
 from eradio.profile.roofline import Roof, Roofline, under_roof
 from eradio.profile.shares import Shares, shares
@@ -28,6 +28,8 @@ class Explanation(Description):
     """In the target's precision; None for an ONNX file."""
     peak_bytes: int | None
     """The most memory that a process of its own took to hold and run the network at the target's batch."""
+    peak_missing: str | None = None
+    """Why that is not known, where there is a reason."""
     joules_a_picture: float | None
     """Of the whole processor package or GPU while the network ran, whatever else did."""
     latency: Latency | None
@@ -46,7 +48,7 @@ def explained(
     roof: Roof | None,
     lock: DeviceLock,
     watch: Callable[[float], None],
-    peak_bytes: int | None = None,
+    memory: Footprint | None = None,
 ) -> Explanation:
     """Look into a network that is prepared; the device is held alone while calls are timed, and no longer.
 
@@ -57,7 +59,7 @@ def explained(
         roof: the machine's, in the target's precision.
         lock: the device.
         watch: told which share of the latency's calls is done.
-        peak_bytes: memory it took by itself, if that was watched.
+        memory: what it took by itself, if that was watched.
     """
     module, paper = ready.module, ready.paper
     weights = None if module is None else weights_bytes(module, target.precision)
@@ -73,7 +75,8 @@ def explained(
         )
     return Explanation(
         weights_bytes=weights,
-        peak_bytes=peak_bytes,
+        peak_bytes=memory and memory.peak_bytes,
+        peak_missing=memory and memory.missing(),
         joules_a_picture=_energy(ready, target, lock),
         latency=_latency(ready, target, lock, watch),
         shares=None if module is None else _shares(module, target, lock),
@@ -119,5 +122,5 @@ def _shares(module: torch.nn.Module, target: Target, lock: DeviceLock) -> Shares
     """In the target's precision; int8 has none of its own in PyTorch."""
     job = job_of(target.model_copy(update={"precision": "fp32"}) if target.precision == "int8" else target)
     copied, pictures = brought(module, job)
-    with lock.measuring(), exact():
+    with lock.measuring(), exact(pictures.device):
         return shares(copied, pictures, target.threads)

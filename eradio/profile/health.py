@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from eradio.profile.clocks import State
 from eradio.profile.nvml import Gpu
-from eradio.profile.undisturbed import LEAST_SHARE
 
 _FEWEST_BLOCKS = 12
 _LEAST_CHANGE = 0.05
@@ -54,10 +53,8 @@ def notes(
 
 
 def _left_out(share: float) -> tuple[str, ...]:
-    if share < LEAST_SHARE:
-        return (
-            f"The machine was undisturbed in {share:.0%} of the run only: on a quiet machine the ratio may differ.",
-        )
+    if share == 0:
+        return ("The machine was hardly ever undisturbed during the run: on a quiet one the ratio may differ.",)
     if share < _NEARLY_ALL:
         return (f"The ratio is from the {share:.0%} of the run in which the machine was undisturbed.",)
     return ()
@@ -73,7 +70,10 @@ def _slow(canary: NDArray[np.float64], usual: float | None) -> tuple[str, ...]:
         )
     if share >= _AS_USUAL:
         return ()
-    return (f"The canary ran at {share:.0%} of its stored rate: the machine is busy or throttled.",)
+    return (
+        f"The canary ran at {share:.0%} of its stored rate: the machine is busy or throttled, or that rate was taken "
+        "at a higher clock (then remove canary.json from the cache folder).",
+    )
 
 
 def _speed(canary: NDArray[np.float64]) -> tuple[str, ...]:

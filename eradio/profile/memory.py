@@ -17,7 +17,22 @@ from eradio.profile.engines.base import Device, Precision
 _BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 
 
-Outcome = Literal["fits", "no memory", "too slow"]
+Outcome = Literal["fits", "no memory", "too slow", "refused"]
+
+
+class Footprint(Description):
+    """What came of running a network in a process of its own."""
+
+    outcome: Outcome
+    peak_bytes: int | None = None
+    """None also where the system keeps no count."""
+    reason: str | None = None
+    """Why it was refused."""
+
+    def missing(self) -> str | None:
+        """Why there is no peak, in words; None where there is one, or the system keeps no count."""
+        words = {"no memory": "it does not fit the memory that is free", "too slow": "it took too long"}
+        return self.reason if self.outcome == "refused" else words.get(self.outcome)
 
 
 class LargestBatch(Description):
@@ -25,7 +40,7 @@ class LargestBatch(Description):
 
     pictures: int
     """0 if not even one fits."""
-    beyond: Literal["no memory", "too slow", "not tried"]
+    beyond: Literal["no memory", "too slow", "refused", "not tried"]
     """What more pictures met."""
 
 
@@ -80,7 +95,9 @@ def free_bytes(device: Device) -> int | None:
         known.append(int(re.search(r"MemAvailable:\s*(\d+)", Path("/proc/meminfo").read_text()).group(1)) * 1024)  # type: ignore[union-attr]
     with contextlib.suppress(OSError, ValueError):
         group = Path("/sys/fs/cgroup")
-        known.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+        cached = int(re.search(r"^inactive_file (\d+)", (group / "memory.stat").read_text(), re.MULTILINE).group(1))  # type: ignore[union-attr]
+        used = int((group / "memory.current").read_text()) - cached  # the page cache gives way
+        known.append(int((group / "memory.max").read_text()) - used)
     return min(known, default=None)
 
 

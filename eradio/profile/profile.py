@@ -24,7 +24,7 @@ class Profiled(Description):
 class Profile(Description):
     """Everything one command found. Its JSON schema is docs/profile.schema.json."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     """Of this schema; raised when a field changes its meaning or goes."""
     command: str
     """What repeats it."""

@@ -4,7 +4,7 @@ import copy
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -74,10 +74,20 @@ def made_ready(subject: Subject, target: Target, calibration: Tensor | None = No
             start = time.perf_counter()
             prepared = open_ones.enter_context(_prepared(subject, module, target.engine, job))
             seconds = time.perf_counter() - start
-            with Eager().prepare(module, Job(job.pictures, target.threads, device=target.device)) as eager:
-                wanted = eager.outputs()
+            wanted = _eager_outputs(module, job)
         close = agreement(prepared.outputs(), wanted, target.engine, target.precision)
         yield Ready(subject, module, prepared, seconds, parameters, paper, close, calibration)
+
+
+def _eager_outputs(module: nn.Module, job: Job) -> Outputs:
+    """What float32 eager computes: on the device, or on the CPU if there is no room beside what was prepared."""
+    plain = Job(job.pictures, job.threads, device=job.device)
+    try:
+        with Eager().prepare(module, plain) as eager:
+            return eager.outputs()
+    except torch.OutOfMemoryError:
+        with Eager().prepare(module, replace(plain, device="cpu")) as eager:
+            return eager.outputs()
 
 
 def prepared_alone(subject: Subject, engine: str, job: Job) -> Prepared:

@@ -66,8 +66,8 @@ class Measurement(Description):
     verdict: Verdict
     """Settled: the interval is as narrow as the protocol asks, and the machine was undisturbed often enough."""
     undisturbed: float | None = None
-    """Share of the run in which the machine was as fast as its stored rate of the canary says; the ratio is taken from
-    that part if it is at least a third, else from all. None in records made before this was looked at."""
+    """Share of the run in which the machine was undisturbed, by the canary, and that the ratio is taken from; 0 if that
+    was less than a third, or slower than the canary's stored rate by a quarter. None in older records."""
     latency_ms: float
     """Median milliseconds of one call; processor time where the target has one thread, else elapsed time."""
     calls: int

@@ -29,10 +29,15 @@ def tables(profile: Profile) -> list[RenderableType]:
 
 def _largest(found: LargestBatch) -> str:
     if not found.pictures:
-        return "not even one picture a call fits the memory that is free."
+        one = {
+            "no memory": "not one picture a call fits the memory that is free.",
+            "too slow": "one picture a call took too long to try.",
+        }
+        return one.get(found.beyond, "the engine failed on one picture a call, in a process of its own.")
     beyond = {
         "no memory": "a sixteenth more do not",
         "too slow": "a sixteenth more took too long to try",
+        "refused": "with a sixteenth more the engine failed",
         "not tried": "no more were tried",
     }
     return f"{found.pictures:,} pictures a call fit the memory that is free; {beyond[found.beyond]}."
@@ -129,6 +134,8 @@ def _reasons(row: Profiled) -> Iterable[str]:
     if why.shares is not None:
         yield f"{label}, time in eager by stage: {_shares(why.shares.stages)}"
         yield f"{label}, time in eager by kind: {_shares(why.shares.kinds)}"
+    if why.peak_missing is not None:
+        yield f"{label}, no peak of memory: {why.peak_missing}"
     if why.latency is not None and (missing := why.latency.missing()) is not None:
         yield f"{label}: {missing}"
     if why.layers:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from eradio.interval import Interval
 from eradio.profile.series import median_interval
 from eradio.profile.target import Protocol
-from eradio.profile.undisturbed import LEAST_SHARE, undisturbed
+from eradio.profile.undisturbed import as_usual, enough, undisturbed
 from eradio.profile.warming import Clock, Run, timed, warm_up
 
 Watch = Callable[[float], None]
@@ -56,11 +56,6 @@ class Pairs:
         single = np.log(self.canary) - np.log(self.candidate)
         return np.asarray((single[0::2] + single[1::2]) / 2)
 
-    def undisturbed(self, usual: float | None = None) -> NDArray[np.bool_]:
-        """Which samples saw the machine as fast as it can be: [n / 2]; see `undisturbed`."""
-        candidate, canary = ((times[0::2] + times[1::2]) / 2 for times in (self.candidate, self.canary))
-        return undisturbed(candidate, canary, usual)
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -68,12 +63,12 @@ class Reading:
 
     pairs: Pairs
     ratio: Interval
-    """Throughput over the canary's, on the undisturbed machine if `undisturbed` allows."""
+    """Throughput over the canary's, in the fast state of the run if enough samples saw it."""
     settled: bool
     """Whether the interval is as narrow as asked, and of the undisturbed machine."""
     undisturbed: float
-    """Share of the samples that saw the machine undisturbed. The ratio is theirs if they are at least `LEAST_SHARE`,
-    else that of all."""
+    """Share of the samples that saw the machine undisturbed, and that the ratio is taken from; 0 if too few did, or the
+    fast state of the run was not the machine's."""
     seconds: float
     """Elapsed seconds of the whole run, without the warm-up."""
     calls: int
@@ -112,10 +107,9 @@ class _Contest:
     def look(self, usual: float | None, widening: float) -> tuple[Interval, float]:
         """The ratio, and the share of the samples that saw the machine undisturbed."""
         pairs = self.pairs()
-        ratios, fast = pairs.log_ratio(), pairs.undisturbed(usual)
-        share = float(fast.mean())
-        used = ratios[fast] if share >= LEAST_SHARE and fast.sum() > 1 else ratios
-        return median_interval(used, widening).exponential(), share
+        ratios, fast = pairs.log_ratio(), undisturbed(pairs.canary)
+        share = float(fast.mean()) if enough(fast) and as_usual(pairs.canary, usual) else 0.0
+        return median_interval(ratios[fast] if enough(fast) else ratios, widening).exponential(), share
 
 
 def compare(
@@ -182,7 +176,7 @@ def compare(
 
 
 def _settled(ratio: Interval, undisturbed_share: float, protocol: Protocol) -> bool:
-    return ratio.half_width() <= protocol.half_width and undisturbed_share >= LEAST_SHARE
+    return ratio.half_width() <= protocol.half_width and undisturbed_share > 0
 
 
 def _round(contests: Sequence[_Contest], stopwatch: Clock, *, backwards: bool) -> None:

@@ -110,7 +110,7 @@ def _file(path: Path) -> Subject:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except OSError as error:
         raise EradioError(f"Cannot read {path}: {error.strerror or error}. Check the path.") from None
-    return Subject(path.stem, digest, f"the ONNX file {path}", onnx=path)
+    return Subject(str(path), digest, f"the ONNX file {path}", onnx=path)
 
 
 def _unwindowed(subject: Subject, window: str | None) -> Subject:

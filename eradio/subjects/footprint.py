@@ -4,34 +4,34 @@ In the process that measures several networks, memory that one gave back is used
 leave marks. Here a process prepares one network, runs it once, and ends.
 """
 
+import contextlib
+import os
+import re
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from eradio.description import Description
-from eradio.errors import EradioError
-from eradio.locks import DeviceLock, default_lock_folder
 from eradio.profile.engines import load_engine
-from eradio.profile.memory import MemoryWatch, Outcome, data_bytes, free_bytes
+from eradio.profile.memory import Footprint, MemoryWatch, data_bytes, free_bytes
 from eradio.profile.ready import job_of, prepared_alone
 from eradio.profile.target import Target
 from eradio.subjects.find import find
 from eradio.subjects.pictures import calibration_for
 
-_PATIENCE = 300.0
-"""Seconds for one network; what takes longer at some batch is not what anyone runs."""
+_PATIENCE = {"tensorrt": 3900.0}
+_USUAL_PATIENCE = 600.0
+"""Seconds for one network with what loads it; what takes longer at some batch is not what anyone runs."""
 
 _NO_MEMORY = 3
 """Exit status of a process that ran out of it."""
 
-
-class Footprint(Description):
-    """What a process found."""
-
-    outcome: Outcome
-    peak_bytes: int | None = None
-    """None also where the system keeps no count."""
+_SIGNS = re.compile(
+    r"out of memory|not enough memory|(can't|cannot|could not|failed to|unable to) allocate|bad_alloc|alloc\w* fail",
+    re.IGNORECASE,
+)
 
 
 class _Request(Description):
@@ -43,7 +43,7 @@ class _Request(Description):
 
 
 def footprint(name: str, target: Target, window: str | None = None, calibration: Path | None = None) -> Footprint:
-    """Prepare a network in a process of its own and run it once; the device is held alone meanwhile.
+    """Prepare a network in a process of its own and run it.
 
     On the CPU the process may take what is free now and no more, so that no other one suffers.
 
@@ -52,43 +52,60 @@ def footprint(name: str, target: Target, window: str | None = None, calibration:
         target: engine, device, precision, batch and resolution.
         window: as `find` takes it.
         calibration: a folder of pictures for int8; the embedded scenes if None.
-
-    Raises:
-        EradioError: the network could not be prepared, for another reason than memory.
     """
     free = free_bytes("cpu") if target.device == "cpu" else None
     request = _Request(name=name, window=window, target=target, calibration=calibration, free=free)
-    command = [sys.executable, "-m", "eradio.subjects.footprint"]
-    with DeviceLock(default_lock_folder(), target.device).measuring(_PATIENCE):
-        try:
-            done = subprocess.run(
-                command, input=request.model_dump_json(), capture_output=True, text=True, timeout=_PATIENCE
-            )
-        except subprocess.TimeoutExpired:
-            return Footprint(outcome="too slow")
-    if done.returncode == _NO_MEMORY or done.returncode < 0:  # what C++ cannot allocate ends by a signal
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "eradio.subjects.footprint"],  # -P: no file of the user's is taken for a library
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        said, complained = process.communicate(
+            request.model_dump_json(), timeout=_PATIENCE.get(target.engine, _USUAL_PATIENCE)
+        )
+    except subprocess.TimeoutExpired:
+        return Footprint(outcome="too slow")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # compilers and builders that it started
+        process.wait()
+    if process.returncode in (_NO_MEMORY, -signal.SIGKILL, -signal.SIGABRT):  # C++ aborts where it cannot allocate
         return Footprint(outcome="no memory")
-    if done.returncode != 0:
-        raise EradioError((done.stderr.strip().splitlines() or [f"{name} ended with status {done.returncode}."])[-1])
-    return Footprint.model_validate_json(done.stdout.splitlines()[-1])
+    last = said.strip().rpartition("\n")[2]
+    if process.returncode == 0 and last.startswith("{"):
+        return Footprint.model_validate_json(last)
+    reason = (complained.strip().splitlines() or [f"it ended with status {process.returncode}"])[-1]
+    return Footprint(outcome="refused", reason=reason[:300])
 
 
 def main() -> None:
     """Answer one request from standard input.
 
-    The process starts like the one that asked, in its folder, so names mean the same.
+    The process starts in the folder of the one that asked, so names mean the same.
     """
     request = _Request.model_validate_json(sys.stdin.read())
     try:
-        print(Footprint(outcome="fits", peak_bytes=_peak(request)).model_dump_json())
-    except MemoryError:
-        sys.exit(_NO_MEMORY)
-    except (RuntimeError, EradioError) as error:
-        words = str(error)
-        if any(sign in words.lower() for sign in ("memory", "alloc")):
+        found = Footprint(outcome="fits", peak_bytes=_peak(request))
+    except Exception as error:  # libraries say that memory is short with anything
+        if _memory_was_short(error):
             sys.exit(_NO_MEMORY)
-        print(" ".join(words.split()), file=sys.stderr)
+        print(" ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
         sys.exit(1)
+    print(f"\n{found.model_dump_json()}")
+
+
+def _memory_was_short(error: BaseException | None) -> bool:
+    """Whether an error, or what led to it, says so: an engine's sentence may leave it out."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _SIGNS.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _peak(request: _Request) -> int | None:
@@ -98,8 +115,13 @@ def _peak(request: _Request) -> int | None:
     watch = MemoryWatch(target.device)
     held = data_bytes()
     if request.free is not None and held is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (held + request.free, held + request.free))
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = held + request.free
+        resource.setrlimit(
+            resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most)
+        )
     with prepared_alone(find(request.name, target.resolution, request.window), target.engine, job) as prepared:
+        prepared.run()  # the first call may try algorithms
         watch.forget()
         prepared.run()
         return watch.peak_bytes()

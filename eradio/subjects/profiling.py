@@ -15,12 +15,12 @@ from eradio.profile import Profile, Target, profile_command, protocol_named
 from eradio.profile.auto import choose
 from eradio.profile.coverage.command import coverage_command
 from eradio.profile.coverage.report import Coverage
-from eradio.profile.memory import LargestBatch
+from eradio.profile.memory import Footprint, LargestBatch
 from eradio.profile.memory import largest_batch as find_largest
 from eradio.profile.subject import Subject
 from eradio.profile.target import MOST_PICTURES
 from eradio.subjects.find import find
-from eradio.subjects.footprint import Footprint, footprint
+from eradio.subjects.footprint import footprint
 from eradio.subjects.pictures import calibration_for
 
 
@@ -75,7 +75,7 @@ def profile_named(
             command=command,
             choice=reason,
             why=not only_throughput,
-            peak=lambda name, target: alone(name, target).peak_bytes,
+            alone=alone,
             largest=largest if largest_batch else None,
             calibration=partial(calibration_for, folder=calibration),
             calibrated_on=str(calibration) if calibration else "the embedded scenes",
@@ -84,16 +84,17 @@ def profile_named(
 
 
 def coverage_named(
-    names: Sequence[str], *, window: str | None, batches: str, sides: str, engine: str, precision: str, **_: Any
+    names: Sequence[str], *, window: str | None, batches: str, sides: str, engine: str, precision: str, **others: Any
 ) -> list[Coverage]:
     """Ask what TensorRT would take of networks, for each resolution and batch; see `coverage`.
 
     Raises:
         EradioError: an option is not one of a coverage, a network is not found, or TensorRT-RTX is not installed.
     """
-    if engine not in ("auto", "tensorrt") or precision != "fp32":
+    if engine not in ("auto", "tensorrt") or precision != "fp32" or others.get("largest_batch"):
         raise EradioError(
-            "--coverage asks TensorRT for its operators, of the network in fp32; leave --engine and --precision out."
+            "--coverage asks TensorRT for its operators, of the network in fp32, and runs nothing; leave --engine, "
+            "--precision and --largest-batch out."
         )
     pairs = product(_numbers(sides, "--resolution"), _numbers(batches, "--batch"))
     wanted = [{"engine": "eager", "resolution": side, "batch": batch} for side, batch in pairs]

@@ -97,4 +97,4 @@ def test_what_a_network_does_itself_between_its_parts_is_told():
             return self.last(x + 0 * y[0, 0])
 
     found = shares(Doing().eval(), torch.rand(1, 3, 8, 8), threads=1)
-    assert {one.name: one.share for one in found.stages}["between"] == pytest.approx(0.5, abs=0.15)
+    assert {one.name: one.share for one in found.stages}["between"] == pytest.approx(0.5, abs=0.25)

@@ -139,7 +139,9 @@ def test_a_sweep_has_a_row_for_each_target_and_the_largest_batch():
         assert part in text
     assert "e_radio_mini: 1,234 pictures a call fit the memory that is free; a sixteenth more do not." in text
     nothing = shown(profile(*rows, largest_batch={"a": LargestBatch(pictures=0, beyond="no memory")}))
-    assert "a: not even one picture a call fits the memory that is free." in nothing
+    assert "a: not one picture a call fits the memory that is free." in nothing
+    slow = shown(profile(*rows, largest_batch={"a": LargestBatch(pictures=0, beyond="too slow")}))
+    assert "a: one picture a call took too long to try." in slow
 
 
 @pytest.mark.parametrize("width", [100, 120])

@@ -55,6 +55,7 @@ def test_an_onnx_file_is_known_by_its_bytes(tmp_path):
         write_onnx(Flat(Student(seed)), torch.rand(1, 3, 32, 32), tmp_path / f"{seed}.onnx", any_batch=True)
     first, second = (find(str(tmp_path / f"{seed}.onnx"), 32) for seed in (1, 2))
     assert first.onnx == tmp_path / "1.onnx"
+    assert first.name == str(tmp_path / "1.onnx")
     assert first.module is None
     assert first.digest != second.digest
 

@@ -3,7 +3,6 @@
 import pytest
 
 from eradio.cli import run_command
-from eradio.errors import EradioError
 from eradio.profile import Profile, Target
 from eradio.subjects import footprint as room
 from eradio.subjects.footprint import footprint
@@ -27,21 +26,35 @@ def test_every_engine_is_watched(engine):
     assert footprint("timm/resnet18", target).peak_bytes > 0.9 * RESNET18_BYTES
 
 
-def test_what_does_not_fit_the_free_memory_is_not_run(monkeypatch):
+@pytest.mark.parametrize("engine", ["eager", "openvino", "onnxruntime", "inductor"])
+def test_what_does_not_fit_the_free_memory_is_not_run(engine, monkeypatch):
     monkeypatch.setattr(room, "free_bytes", lambda device: 600 << 20)
-    many = EAGER.model_copy(update={"batch": 256, "resolution": 224})
+    many = EAGER.model_copy(update={"engine": engine, "batch": 256, "resolution": 224})
     assert footprint("timm/resnet18", many).outcome == "no memory"
+
+
+def test_what_fits_the_free_memory_runs(monkeypatch):
+    monkeypatch.setattr(room, "free_bytes", lambda device: 600 << 20)
     assert footprint("timm/resnet18", EAGER.model_copy(update={"batch": 1})).outcome == "fits"
 
 
+def test_a_file_beside_the_user_is_not_taken_for_a_library(tmp_path, monkeypatch):
+    (tmp_path / "timm.py").write_text("raise ImportError('my own file')")
+    (tmp_path / "mine.py").write_text("import torch\n\ndef network():\n    return torch.nn.Conv2d(3, 4, 3)\n")
+    monkeypatch.chdir(tmp_path)
+    assert footprint("mine:network", EAGER).outcome in ("fits", "refused")
+    assert "my own file" not in (footprint("mine:network", EAGER).reason or "")
+
+
 def test_what_takes_too_long_is_told(monkeypatch):
-    monkeypatch.setattr(room, "_PATIENCE", 0.01)
+    monkeypatch.setattr(room, "_USUAL_PATIENCE", 0.01)
     assert footprint("timm/resnet18", EAGER).outcome == "too slow"
 
 
 def test_a_mistake_is_the_sentence_it_would_be_elsewhere():
-    with pytest.raises(EradioError, match="timm has no model"):
-        footprint("timm/no_such_network", EAGER)
+    found = footprint("timm/no_such_network", EAGER)
+    assert found.outcome == "refused"
+    assert "timm has no model" in found.missing()
 
 
 def test_int8_is_watched_on_its_calibration_pictures():

@@ -45,7 +45,7 @@ def test_several_networks_sizes_and_batches_are_one_command(capsys, monkeypatch)
         ("e_radio_mini_s", 2),
         ("shipped/dino", 2),
     ]
-    assert found.version == 1
+    assert found.version == 2
     assert found.command == " ".join(["eradio", "profile", *arguments, "--json", *QUICK])
     assert {"cpu", "libraries", "python"} <= found.environment.keys()
     assert all(row.explanation is None for row in found.networks)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -56,16 +56,26 @@ class TorchPrepared(Prepared):
 
     def _call(self, calls: int) -> tuple[Tensor, ...]:
         outputs: tuple[Tensor, ...] = ()
-        with torch_threads(self._threads), exact(), torch.inference_mode():
+        with torch_threads(self._threads), exact(self._pictures.device), torch.inference_mode():
             for _ in range(calls):
                 outputs = self._flat(self._pictures)
         return outputs
 
 
-def exact() -> AbstractContextManager[None]:
+@contextmanager
+def exact(device: torch.device) -> Iterator[None]:
     """float32 means float32 on a GPU too (its convolutions use TF32 unasked), and shapes are fixed, so the fastest
-    algorithm for each may be looked for."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=False)
+    algorithm for each may be looked for. Elsewhere it does nothing."""
+    if device.type != "cuda":
+        yield
+        return
+    products = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(products)
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """PyTorch's own compiler, torch.compile: weights frozen into the program, one fixed shape, on a GPU one CUDA graph."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from eradio.errors import EradioError
-from eradio.profile.engines.base import Job, Prepared
+from eradio.profile.engines.base import Facts, Job, Prepared
 from eradio.profile.engines.eager import TorchPrepared, brought, exact, torch_threads
 from eradio.profile.engines.recorded import RecordedPrepared
 from eradio.tracing import quietly
@@ -22,11 +22,9 @@ class Inductor:
         """See `Engine.prepare`."""
         flat, pictures = brought(module, job)
         compiled = torch.compile(flat, fullgraph=True, dynamic=False)
-        with _settings(), torch_threads(job.threads), exact(), quietly():
+        prepared = TorchPrepared(compiled, pictures, job.threads)
+        with _settings(), torch_threads(job.threads), exact(pictures.device), quietly():
             try:
-                if pictures.is_cuda:
-                    return RecordedPrepared(compiled, pictures)
-                prepared = TorchPrepared(compiled, pictures, job.threads)
                 prepared.run()
             except RuntimeError as error:
                 reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -34,7 +32,18 @@ class Inductor:
                     f"torch.compile cannot compile this network: {reason.strip()[:200]}. "
                     "Measure it with the engine 'eager' instead."
                 ) from error
+            if pictures.is_cuda:
+                return _recorded(compiled, pictures, prepared)
         return prepared
+
+
+def _recorded(compiled: Callable[[Tensor], tuple[Tensor, ...]], pictures: Tensor, plain: Prepared) -> Prepared:
+    """The compiled calls as one CUDA graph; as they are, if they do what a graph cannot hold."""
+    try:
+        return RecordedPrepared(compiled, pictures)
+    except RuntimeError:
+        plain.facts = Facts(fallback=("the launching of kernels, as the calls cannot be recorded as a CUDA graph",))
+        return plain
 
 
 @contextmanager
