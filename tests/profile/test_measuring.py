@@ -53,7 +53,9 @@ def test_everything_in_a_measurement_fits_together(measurement):
     ratio, throughput = measurement.ratio, measurement.throughput
     assert ratio.low <= ratio.value <= ratio.high
     assert throughput == ratio.scaled(measurement.canary.images_per_second)
-    assert measurement.verdict == ("settled" if ratio.half_width() <= QUICK.half_width else "unsettled")
+    assert measurement.verdict == (
+        "settled" if ratio.half_width() <= QUICK.half_width and measurement.undisturbed else "unsettled"
+    )
     assert measurement.latency_ms == measurement.times.median
     for times in (measurement.times, measurement.canary_times):
         assert 0 < times.fastest <= times.quarter <= times.median <= times.three_quarters <= times.slowest

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from eradio.profile import Protocol, Target, calibrate
@@ -21,6 +22,14 @@ def opened(folder, **target):
     return run
 
 
+@pytest.fixture
+def undisturbed(monkeypatch):
+    """A machine that nobody else uses, as far as the protocol can see."""
+    monkeypatch.setattr("eradio.profile.throughput.undisturbed", lambda canary: np.ones(len(canary) // 2, bool))
+    monkeypatch.setattr("eradio.profile.throughput.as_usual", lambda canary, usual: True)
+
+
+@pytest.mark.usefixtures("undisturbed")
 def test_another_study_on_this_machine_uses_a_measurement_again_in_its_own_unit(tmp_path, monkeypatch):
     network = named("e_radio_mini_s")
     first, second = opened(tmp_path / "a"), opened(tmp_path / "b")
