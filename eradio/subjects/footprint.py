@@ -111,20 +111,26 @@ def _memory_was_short(error: BaseException | None) -> bool:
 def _peak(request: _Request) -> int | None:
     target = request.target
     load_engine(target.engine)
+    if request.free is not None:
+        _take_no_more_than(request.free)
     job = job_of(target, calibration_for(target, request.calibration))
     watch = MemoryWatch(target.device)
-    held = data_bytes()
-    if request.free is not None and held is not None:
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        wanted = held + request.free
-        resource.setrlimit(
-            resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most)
-        )
     with prepared_alone(find(request.name, target.resolution, request.window), target.engine, job) as prepared:
         prepared.run()  # the first call may try algorithms
         watch.forget()
         prepared.run()
         return watch.peak_bytes()
+
+
+def _take_no_more_than(free: int) -> None:
+    """From now on; nothing happens where the system does not count it."""
+    held = data_bytes()
+    if held is not None:
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = held + free
+        resource.setrlimit(
+            resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most)
+        )
 
 
 if __name__ == "__main__":

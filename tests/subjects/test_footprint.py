@@ -33,6 +33,12 @@ def test_what_does_not_fit_the_free_memory_is_not_run(engine, monkeypatch):
     assert footprint("timm/resnet18", many).outcome == "no memory"
 
 
+def test_a_batch_that_is_itself_too_large_is_not_even_filled(monkeypatch):
+    monkeypatch.setattr(room, "free_bytes", lambda device: 600 << 20)
+    many = EAGER.model_copy(update={"batch": 4096, "resolution": 224})
+    assert footprint("timm/resnet18", many).outcome == "no memory"
+
+
 def test_what_fits_the_free_memory_runs(monkeypatch):
     monkeypatch.setattr(room, "free_bytes", lambda device: 600 << 20)
     assert footprint("timm/resnet18", EAGER.model_copy(update={"batch": 1})).outcome == "fits"
