@@ -29,9 +29,13 @@ _NO_MEMORY = 3
 """Exit status of a process that ran out of it."""
 
 _SIGNS = re.compile(
-    r"out of memory|not enough memory|(can't|cannot|could not|failed to|unable to) allocate|bad_alloc|alloc\w* fail",
+    r"out of memory|not enough memory|(can't|cannot|could not|failed to|unable to) allocate|bad_alloc|alloc\w* fail"
+    r"|memory exhausted|can't start new thread|thread creation failed",  # a thread's stack is memory too
     re.IGNORECASE,
 )
+
+_CRASHES = tuple(-number for number in (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS))
+"""How a process ends whose libraries do not look at what an allocation gave them."""
 
 
 class _Request(Description):
@@ -63,6 +67,7 @@ def footprint(name: str, target: Target, window: str | None = None, calibration:
         text=True,
         errors="replace",
         start_new_session=True,
+        env=os.environ | {"TORCHINDUCTOR_COMPILE_THREADS": "1"},  # helpers of a compiler die without saying of what
     )
     try:
         said, complained = process.communicate(
@@ -74,7 +79,9 @@ def footprint(name: str, target: Target, window: str | None = None, calibration:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # compilers and builders that it started
         process.wait()
-    if process.returncode in (_NO_MEMORY, -signal.SIGKILL, -signal.SIGABRT):  # C++ aborts where it cannot allocate
+    if process.returncode == _NO_MEMORY or process.returncode in _CRASHES:
+        return Footprint(outcome="no memory")
+    if process.returncode != 0 and _SIGNS.search(complained):  # a library that ends the process itself
         return Footprint(outcome="no memory")
     last = said.strip().rpartition("\n")[2]
     if process.returncode == 0 and last.startswith("{"):

@@ -30,7 +30,8 @@ def test_every_engine_is_watched(engine):
 def test_what_does_not_fit_the_free_memory_is_not_run(engine, monkeypatch):
     monkeypatch.setattr(room, "free_bytes", lambda device: 600 << 20)
     many = EAGER.model_copy(update={"engine": engine, "batch": 256, "resolution": 224})
-    assert footprint("timm/resnet18", many).outcome == "no memory"
+    found = footprint("timm/resnet18", many)
+    assert found.outcome == "no memory", found.reason
 
 
 def test_a_batch_that_is_itself_too_large_is_not_even_filled(monkeypatch):
