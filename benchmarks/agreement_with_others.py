@@ -29,7 +29,7 @@ from eradio.profile.engines import load_engine
 from eradio.profile.engines.base import Flat
 from eradio.profile.randomise import randomise_constants
 from eradio.profile.ready import deployed, fixed_pictures, job_of
-from eradio.profile.series import median_interval
+from eradio.profile.series import series_interval
 from eradio.profile.throughput import compare
 from eradio.search_space import build, fit_windows, named
 
@@ -121,7 +121,7 @@ def main() -> None:
                         clock=time.perf_counter,
                         stopwatch=time.perf_counter,
                     )
-                both = median_interval(mine.pairs.log_ratio() - other.pairs.log_ratio(), 1.0).exponential()
+                both = series_interval(mine.pairs.log_ratio() - other.pairs.log_ratio()).exponential()
                 inside = "inside" if both.low >= 0.97 and both.high <= 1.03 else "outside"
                 call = 1e3 * float(np.median(other.pairs.candidate))
                 more = 1e3 * call * (1 - 1 / both.value)

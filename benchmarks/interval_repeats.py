@@ -1,12 +1,12 @@
 """How often does a real interval contain what all other repeats found?
 
 Every repeat prepares two small networks and the canary anew and measures each network by itself beside the canary,
-under SEARCH and STANDARD. An interval is a claim about the undisturbed machine, so those repeats count that saw it for
-a third of their time, and it is repeated until there are enough of them, at most four times as often. A repeat's truth
-is the median of the pooled undisturbed samples of all other repeats of that network and protocol. An interval of 95 %
-holds it in 28 or 29 of 30; 26 or fewer happen to one that is right 6 times in 100.
+under SEARCH and STANDARD. An interval is a claim about the undisturbed machine, so those repeats count that saw it, and
+it is repeated until there are enough of them, at most four times as often. A repeat's truth is the median of the ratios
+of all other repeats of that network and protocol. An interval of 95 % holds it in 28 or 29 of 30; 26 or fewer happen to
+one that is right 6 times in 100.
 
-Named alternative: the same repeats with all their samples, disturbed or not.
+Named alternative: of the same repeats, the median of all pairs' ratios, disturbed or not.
 
 Every repeat goes to a file, so an interrupted benchmark goes on where it was.
 
@@ -24,7 +24,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -36,10 +35,10 @@ from eradio.profile.measuring import stopwatch
 from eradio.profile.randomise import randomise_constants
 from eradio.profile.ready import job_of
 from eradio.profile.record import environment_digest
-from eradio.profile.series import median_interval
+from eradio.profile.series import series_interval
 from eradio.profile.target import SEARCH, STANDARD
 from eradio.profile.throughput import compare
-from eradio.profile.undisturbed import undisturbed
+from eradio.profile.undisturbed import logarithms, undisturbed
 from eradio.search_space import build, named
 
 NETWORKS = ("e_radio_mini", "timm/mobilenetv3_small_050")
@@ -55,18 +54,14 @@ class Repeat:
     ratio: Interval
     settled: bool
     undisturbed: float
-    samples: list[float]
-    """Logarithms of the ratio of all samples."""
-    fast: list[bool]
-    """Which of them saw the machine undisturbed."""
+    pairs: tuple[float, float, float]
+    """The alternative's ratio and the ends of its interval."""
+    canary: float
+    """Seconds of one undisturbed call of the canary."""
 
     def counts(self) -> bool:
         """Whether its interval is a claim about the undisturbed machine."""
         return self.undisturbed > 0
-
-    def chosen(self) -> NDArray[np.float64]:
-        """The samples that the ratio is taken from, if it counts."""
-        return np.asarray(self.samples, dtype=np.float64).compress(self.fast)
 
 
 def repeat(name: str, protocol: str, target: Target, usual: float) -> Repeat:
@@ -83,8 +78,11 @@ def repeat(name: str, protocol: str, target: Target, usual: float) -> Repeat:
             stopwatch=stopwatch(target),
             usual=usual,
         )
-    samples, fast = found.pairs.log_ratio().tolist(), undisturbed(found.pairs.canary).tolist()
-    return Repeat(name, protocol, found.ratio, found.settled, found.undisturbed, samples, fast)
+    every = series_interval(found.pairs.log_ratio()).exponential()
+    seconds = float(np.exp(undisturbed(logarithms(found.pairs.canary)[None])[0]))
+    return Repeat(
+        name, protocol, found.ratio, found.settled, found.undisturbed, (every.value, every.low, every.high), seconds
+    )
 
 
 def usual_seconds(target: Target) -> float:
@@ -93,23 +91,22 @@ def usual_seconds(target: Target) -> float:
         return target.batch / calibrate(target, canary_folder=Path(folder), lock=None).images_per_second
 
 
-def holding(samples: list[NDArray[np.float64]], intervals: list[Interval]) -> int:
-    """How many intervals contain the median of the other repeats' samples."""
-    held = 0
-    for place, interval in enumerate(intervals):
-        truth = float(np.exp(np.median(np.concatenate(samples[:place] + samples[place + 1 :]))))
-        held += interval.low <= truth <= interval.high
-    return held
+def holding(intervals: list[Interval]) -> int:
+    """How many intervals contain the median of the others' values."""
+    values = np.array([interval.value for interval in intervals])
+    truths = [float(np.median(np.delete(values, place))) for place in range(len(values))]
+    return sum(interval.low <= truth <= interval.high for interval, truth in zip(intervals, truths, strict=True))
 
 
-def row(samples: list[NDArray[np.float64]], intervals: list[Interval]) -> list[str]:
-    """Intervals that hold, their half-width, and the coefficient of variation of the ratios."""
+def row(intervals: list[Interval]) -> list[str]:
+    """Intervals that hold, their median half-width, the middle of the ratios, and their coefficient of variation."""
     if len(intervals) < 2:
-        return ["-"] * 3
+        return ["-"] * 4
     values = [interval.value for interval in intervals]
     return [
-        f"{holding(samples, intervals)}/{len(intervals)}",
+        f"{holding(intervals)}/{len(intervals)}",
         f"{np.median([interval.half_width() for interval in intervals]):.2%}",
+        f"{np.median(values):.4g}",
         f"{np.std(values, ddof=1) / np.mean(values):.2%}",
     ]
 
@@ -130,32 +127,30 @@ def main() -> None:
     (known_where, usual), *rows = map(json.loads, options.file.read_text().splitlines())
     if known_where != where:
         sys.exit(f"{options.file} is of another engine or machine; give another file.")
-    found = [Repeat(**{**data, "ratio": Interval(**data["ratio"])}) for data in rows]
+    found = [Repeat(**{**data, "ratio": Interval(**data["ratio"]), "pairs": tuple(data["pairs"])}) for data in rows]
     print(f"the canary's usual call takes {1e3 * usual:.3f} ms; {len(found)} repeats are known", flush=True)
     for turn in range(4 * options.repeats):
         for name, protocol in cells:
             known = [one for one in found if (one.name, one.protocol) == (name, protocol)]
             if len(known) > turn or sum(one.counts() for one in known) >= options.repeats:
                 continue
-            one = repeat(name, protocol, targets[protocol], usual)
+            seen = [one.canary for one in found]
+            fastest = min(usual, float(np.quantile(seen, 0.1))) if seen else usual
+            one = repeat(name, protocol, targets[protocol], fastest)
             found.append(one)
             with options.file.open("a") as handle:
                 handle.write(json.dumps({**asdict(one), "ratio": one.ratio.model_dump()}) + "\n")
             print(f"{name} {protocol} {one.ratio} undisturbed {one.undisturbed:.0%}", flush=True)
-    grid = Table(title="Repeats: intervals that hold the median of all others' samples")
-    for column in ("network", "protocol", "held", "half-width", "CV", "settled", "of", "all: held", "half-width", "CV"):
+    grid = Table(title="Repeats: intervals that hold the median of all others")
+    four = ("held", "half-width", "ratio", "CV")
+    for column in ("network", "protocol", *four, "settled", "of", *(f"pairs: {one}" for one in four)):
         grid.add_column(column)
     for name, protocol in cells:
         known = [one for one in found if (one.name, one.protocol) == (name, protocol)]
-        quiet, every = [one for one in known if one.counts()], [np.array(one.samples) for one in known]
-        grid.add_row(
-            name,
-            protocol,
-            *row([one.chosen() for one in quiet], [one.ratio for one in quiet]),
-            str(sum(one.settled for one in quiet)),
-            str(len(known)),
-            *row(every, [median_interval(one).exponential() for one in every]),
-        )
+        quiet = [one for one in known if one.counts()]
+        pairs = [Interval(value=value, low=low, high=high) for value, low, high in (one.pairs for one in known)]
+        counts = [str(sum(one.settled for one in quiet)), str(len(known))]
+        grid.add_row(name, protocol, *row([one.ratio for one in quiet]), *counts, *row(pairs))
     console = Console(width=130)
     console.print(grid)
     console.print(f"load average {os.getloadavg()[0]:.1f}", highlight=False)

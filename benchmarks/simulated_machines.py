@@ -2,8 +2,9 @@
 
 A machine has two networks, a candidate and a canary, and a clock that only their calls move. All it does to a call
 it does in proportion to the time the call takes, since interruptions do not know whose calls they hit; only white and
-private noise are a network's own, and those are symmetric in the logarithm. The truth is the ratio of the undisturbed
-calls. Every machine has white noise; its kind says what else.
+private noise are a network's own, and those are symmetric in the logarithm. One kind is different: its slow state slows
+the two networks down unequally, as a neighbour on the same core does. The truth is the ratio of the undisturbed calls.
+Every machine has white noise; its kind says what else.
 """
 
 import math
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-KINDS = ("white", "skewed", "drift", "spikes", "throttling", "shared wander", "private wander", "everything")
+KINDS = ("white", "skewed", "drift", "spikes", "throttling", "states", "shared wander", "private wander", "everything")
 
 
 @dataclass
@@ -65,6 +66,8 @@ class Machine:
     throttle: float = 1.0
     """Slowness while throttled; throttling comes and goes after exponential times with a mean of `hold` seconds."""
     hold: float = 1.0
+    unlike: float = 1.0
+    """Slowness of the canary while throttled over that of the candidate."""
     shared: Wander | None = None
     private: tuple[Wander, Wander] | None = None
     neighbours: float = 0.0
@@ -84,6 +87,11 @@ class Machine:
     def truth(self) -> float:
         """Throughput of the undisturbed candidate over the undisturbed canary's."""
         return self.canary_seconds / self.candidate_seconds
+
+    @property
+    def usual(self) -> float:
+        """Seconds of one undisturbed call of the canary, as a store has them."""
+        return self.canary_seconds * (1 + self.extra)
 
     def clock(self) -> float:
         """Elapsed seconds."""
@@ -113,7 +121,7 @@ class Machine:
             if self.now > self._seen[who]:
                 own.over(self.now - self._seen[who])
             slowness += own.over(work)
-        taken = work * math.exp(slowness) * self._throttling(work)
+        taken = work * math.exp(slowness) * self._throttling(work, self.throttle * (self.unlike if who else 1.0))
         if self.extra:
             taken += self.extra * self.quantum * float(random.gamma(work / self.quantum))
         if self.spikes:
@@ -126,8 +134,8 @@ class Machine:
         self.now += taken
         self._seen[who] = self.now
 
-    def _throttling(self, work: float) -> float:
-        """Mean slowness over the next `work` seconds."""
+    def _throttling(self, work: float, throttle: float) -> float:
+        """Mean slowness over the next `work` seconds, given that while throttled."""
         if self.throttle == 1.0:
             return 1.0
         slow, at, end = 0.0, self.now, self.now + work
@@ -136,7 +144,7 @@ class Machine:
                 self._throttled = not self._throttled
                 self._turn += float(self.random.exponential(self.hold))
             until = min(end, self._turn)
-            slow += (until - at) * (self.throttle if self._throttled else 1.0)
+            slow += (until - at) * (throttle if self._throttled else 1.0)
             at = until
         return slow / work
 
@@ -164,6 +172,8 @@ def draw(kind: str, seed: int) -> Machine:
         machine.spikes, machine.spike_seconds = between(0.1, 5.0), between(0.001, 0.03)
     if has("throttling"):
         machine.throttle, machine.hold = between(1.2, 2.0), between(0.3, 10.0)
+    if kind == "states":
+        machine.throttle, machine.hold, machine.unlike = between(1.2, 1.7), between(0.01, 2.0), between(0.85, 1.2)
     if has("shared wander"):
         machine.shared = Wander(random, between(0.01, 0.2), between(0.002, 1.0))
     if has("private wander"):

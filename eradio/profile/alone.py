@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from eradio.interval import Interval
-from eradio.profile.series import median_interval
+from eradio.interval import Interval, median
+from eradio.profile.series import series_interval
 from eradio.profile.target import Protocol
 from eradio.profile.throughput import EARLY_LOOK, FEWEST_ROUNDS
-from eradio.profile.undisturbed import fast_part
+from eradio.profile.undisturbed import logarithms, steady, undisturbed
 from eradio.profile.warming import Clock, Run, timed, warm_up
 
 
 def rate(run: Run, protocol: Protocol, *, clock: Clock, stopwatch: Clock) -> Interval:
-    """Calls a second on the undisturbed machine: the median over its blocks with its 95 % interval.
+    """Calls a second on the undisturbed machine, with their 95 % interval.
 
     Args:
         run: calls of the network.
@@ -27,7 +27,10 @@ def rate(run: Run, protocol: Protocol, *, clock: Clock, stopwatch: Clock) -> Int
         while clock() - start < look or len(times) < FEWEST_ROUNDS:
             times.append(timed(run, calls, stopwatch))
         last = clock() - start >= protocol.max_seconds
-        found = median_interval(-np.log(fast_part(np.array(times))), 1.0 if last else EARLY_LOOK).exponential()
+        seconds_a_call = np.array(times)
+        middle = median if steady(seconds_a_call) else undisturbed
+        widening = 1.0 if last else EARLY_LOOK
+        found = series_interval(logarithms(seconds_a_call), middle, widening).scaled(-1).exponential()
         if last or found.half_width() <= protocol.half_width:
             break
     return found

@@ -64,8 +64,17 @@ class Canary(nn.Module):
         return tokens.mean(1)
 
 
+_REMEMBERED = 32
+"""Runs whose fastest calls tell the undisturbed machine's."""
+
+_OFTEN = 0.1
+"""So many of them were at least as fast as what counts as undisturbed: one fast run may be luck."""
+
+
 class _Store(Description):
     references: dict[str, Reference] = Field(default_factory=dict)
+    runs: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    """Seconds of one undisturbed call in the last runs."""
 
 
 def stored_reference(target: Target, folder: Path) -> Reference | None:
@@ -95,9 +104,35 @@ def reference_for(target: Target, folder: Path, calibrate: Callable[[], Referenc
     with locked(folder / "canary.lock", timeout=120.0):
         store = _read(path)
         if key not in store.references:
-            store = _Store(references={**store.references, key: calibrate()})
+            store = store.model_copy(update={"references": {**store.references, key: calibrate()}})
             write_json(path, store.model_dump(mode="json"))
         return store.references[key]
+
+
+def usual_seconds(target: Target, folder: Path) -> float:
+    """One call on the undisturbed machine: by the stored rate, or by later runs if they found it faster.
+
+    The rate may have been taken while the machine was disturbed, and stays what it is, being a unit. There must be one.
+
+    Raises:
+        EradioError: the stored file cannot be read, or holds something else.
+    """
+    key, store = _key(target), _read(folder / "canary.json")
+    unit, runs = target.batch / store.references[key].images_per_second, store.runs.get(key)
+    return min(unit, float(np.quantile(runs, _OFTEN))) if runs else unit
+
+
+def remember_run(target: Target, folder: Path, seconds: float) -> None:
+    """Keep what one undisturbed call took in a run, for `usual_seconds` of later ones.
+
+    Raises:
+        EradioError: the stored file cannot be read or written, or holds something else.
+    """
+    key, path = _key(target), folder / "canary.json"
+    with locked(folder / "canary.lock", timeout=120.0):
+        store = _read(path)
+        runs = (*store.runs.get(key, ()), seconds)[-_REMEMBERED:]
+        write_json(path, store.model_copy(update={"runs": {**store.runs, key: runs}}).model_dump(mode="json"))
 
 
 def _key(target: Target) -> str:

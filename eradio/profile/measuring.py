@@ -13,7 +13,7 @@ from torch import Tensor
 
 from eradio.locks import DeviceLock
 from eradio.profile.alone import rate
-from eradio.profile.canary import VERSION, Canary, reference_for
+from eradio.profile.canary import VERSION, Canary, reference_for, remember_run, usual_seconds
 from eradio.profile.clocks import state
 from eradio.profile.engines import load_engine
 from eradio.profile.engines.base import Prepared
@@ -24,6 +24,7 @@ from eradio.profile.record import CallTimes, Measurement, Reference, environment
 from eradio.profile.subject import Subject, subject_of
 from eradio.profile.target import STANDARD, Protocol, Target
 from eradio.profile.throughput import Reading, compare
+from eradio.profile.undisturbed import logarithms, undisturbed
 from eradio.profile.warming import Clock
 from eradio.search_space import Network
 
@@ -87,8 +88,8 @@ def measure_all(
         with lock.measuring(_longest(target, len(subjects))) if lock else nullcontext():
             tell("measuring", 0.0)
             reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
-            usual = target.batch / reference.images_per_second
-            known = None if target.device == "cuda" else usual  # a GPU's clock depends on what else is in the run
+            # A GPU's clock depends on what else is in the run, so one run's canary tells nothing of another's there.
+            usual = None if target.device == "cuda" else usual_seconds(target, canary_folder)
             gpu, before = GpuLog(gpu_uuid(target.device)), state()
 
             def watched(share: float) -> None:
@@ -102,10 +103,14 @@ def measure_all(
                 clock=time.perf_counter,
                 stopwatch=stopwatch(target),
                 samples_a_call=target.batch,
-                usual=known,
+                usual=usual,
                 watch=watched,
             )
             after = state()
+            if usual is not None:
+                together = np.concatenate([reading.pairs.canary for reading in readings])
+                remember_run(target, canary_folder, float(np.exp(undisturbed(logarithms(together)[None])[0])))
+            unit = target.batch / reference.images_per_second
             found = tuple(
                 _measurement(
                     one,
@@ -113,7 +118,7 @@ def measure_all(
                     target,
                     reference,
                     gpu.clock(),
-                    notes(reading.pairs.canary, before, after, usual, reading.undisturbed, gpu.seen),
+                    notes(reading.pairs.canary, before, after, unit, reading.undisturbed, gpu.seen),
                 )
                 for one, reading in zip(ready, readings, strict=True)
             )

@@ -13,7 +13,7 @@ from eradio.profile.nvml import GpuClock
 from eradio.profile.target import Target
 from eradio.search_space.windows import StageWindow
 
-EPOCH = 4
+EPOCH = 5
 """Raised when the protocol's code changes what a measurement means; older measurements are then made anew."""
 
 Verdict = Literal["settled", "unsettled"]
@@ -61,13 +61,12 @@ class Measurement(Description):
     throughput: Interval
     """Images per second: the ratio times the canary's stored rate."""
     ratio: Interval
-    """Throughput divided by the canary's, block by block: median and 95 % block-bootstrap interval; see
-    `undisturbed`."""
+    """Throughput divided by the canary's, both on the undisturbed machine, with its 95 % block-bootstrap interval."""
     verdict: Verdict
-    """Settled: the interval is as narrow as the protocol asks, and the machine was undisturbed often enough."""
+    """Settled: the interval is as narrow as the protocol asks, and the run saw the machine undisturbed."""
     undisturbed: float | None = None
-    """Share of the run in which the machine was undisturbed, by the canary, and that the ratio is taken from; 0 if that
-    was less than a third, or slower than the canary's stored rate by a quarter. None in older records."""
+    """Share of the canary's blocks that are as fast as its fastest, where these chose what the ratio is taken from; 1
+    if the machine had one state, 0 if it was never as fast as usual. None in older records."""
     latency_ms: float
     """Median milliseconds of one call; processor time where the target has one thread, else elapsed time."""
     calls: int

@@ -12,7 +12,7 @@ linear over it cancels, its curvature cancels from one sample to the next (near 
 has one sign), and whatever strikes in proportion to time strikes both alike. The logarithm of the ratio is therefore
 symmetric about the truth, which is the ratio of undisturbed calls, and its median has no bias however skewed the
 disturbances are. Where whole calls cannot make blocks equal, one is up to half as long again as the other, and this
-holds only nearly.
+holds only nearly. Disturbances that slow two networks down unequally are another matter: see `undisturbed.py`.
 
 Taking turns has a price of its own: caches are full of the other network, and first calls have been seen to take
 5 to 14 % longer than those after them. A block of several calls therefore begins with one that is not timed; a call
@@ -25,10 +25,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from eradio.interval import Interval
-from eradio.profile.series import median_interval
+from eradio.interval import Interval, median
+from eradio.profile.series import series_interval
 from eradio.profile.target import Protocol
-from eradio.profile.undisturbed import as_usual, enough, undisturbed
+from eradio.profile.undisturbed import as_usual, logarithms, share, steady, undisturbed
 from eradio.profile.warming import Clock, Run, timed, warm_up
 
 Watch = Callable[[float], None]
@@ -53,8 +53,32 @@ class Pairs:
 
     def log_ratio(self) -> NDArray[np.float64]:
         """Logarithm of the candidate's throughput over the canary's, two neighbouring blocks a sample: [n / 2]."""
-        single = np.log(self.canary) - np.log(self.candidate)
+        single = logarithms(self.canary) - logarithms(self.candidate)
         return np.asarray((single[0::2] + single[1::2]) / 2)
+
+    def interval(self, usual: float | None, widening: float = 1.0) -> Interval:
+        """The ratio on the undisturbed machine, with its 95 % interval.
+
+        Args:
+            usual: as `compare` takes it.
+            widening: multiplies the half-width, for whoever looks more than once.
+        """
+        if steady(self.canary, usual):
+            return series_interval(self.log_ratio(), median, widening).exponential()
+        both = np.concatenate([logarithms(one).reshape(-1, 2) for one in (self.candidate, self.canary)], axis=1)
+        return series_interval(both, _undisturbed_ratio, widening).exponential()
+
+    def share(self, usual: float | None) -> float:
+        """Share of the canary's blocks that the ratio is taken from; 0 if they are not the undisturbed machine's."""
+        if not as_usual(self.canary, usual):
+            return 0.0
+        return 1.0 if steady(self.canary, usual) else share(self.canary)
+
+
+def _undisturbed_ratio(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[r, n, 4], two blocks of the candidate and two of the canary, to [r] logarithms of the ratio."""
+    candidate, canary = (half.reshape(len(samples), -1) for half in (samples[:, :, :2], samples[:, :, 2:]))
+    return undisturbed(canary) - undisturbed(candidate)
 
 
 @dataclass(frozen=True)
@@ -63,12 +87,11 @@ class Reading:
 
     pairs: Pairs
     ratio: Interval
-    """Throughput over the canary's, in the fast state of the run if enough samples saw it."""
+    """Throughput over the canary's, both undisturbed."""
     settled: bool
     """Whether the interval is as narrow as asked, and of the undisturbed machine."""
     undisturbed: float
-    """Share of the samples that saw the machine undisturbed, and that the ratio is taken from; 0 if too few did, or the
-    fast state of the run was not the machine's."""
+    """Share of the run that saw the machine undisturbed, and that the ratio is taken from; 0 if none did."""
     seconds: float
     """Elapsed seconds of the whole run, without the warm-up."""
     calls: int
@@ -103,13 +126,6 @@ class _Contest:
     def pairs(self) -> Pairs:
         table = np.asarray(self.times, dtype=np.float64)
         return Pairs(table[:, 0], table[:, 1], self.calls, self.canary_calls)
-
-    def look(self, usual: float | None, widening: float) -> tuple[Interval, float]:
-        """The ratio, and the share of the samples that saw the machine undisturbed."""
-        pairs = self.pairs()
-        ratios, fast = pairs.log_ratio(), undisturbed(pairs.canary)
-        share = float(fast.mean()) if enough(fast) and as_usual(pairs.canary, usual) else 0.0
-        return median_interval(ratios[fast] if enough(fast) else ratios, widening).exponential(), share
 
 
 def compare(
@@ -165,7 +181,8 @@ def compare(
             if watch is not None:
                 watch(min(1.0, (clock() - start) / (count * protocol.max_seconds)))
         last = clock() - start >= count * protocol.max_seconds
-        looks = [contest.look(usual, 1.0 if last else EARLY_LOOK) for contest in contests]
+        found = [contest.pairs() for contest in contests]
+        looks = [(one.interval(usual, 1.0 if last else EARLY_LOOK), one.share(usual)) for one in found]
         if last or all(_settled(ratio, share, protocol) for ratio, share in looks):
             break
     elapsed = clock() - start

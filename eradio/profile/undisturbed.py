@@ -1,87 +1,105 @@
-"""Which part of a run saw the machine as fast as it can be.
+"""What the undisturbed machine would have taken, told from a run that was disturbed most of the time.
 
 A shared machine has states: while a neighbour uses the other half of a core, everything is slower by half, but a
-convolution is not slowed down as an attention is, so the ratio itself is another (0.25 and 0.29 were seen of one
-network, in turns of seconds to minutes). No interval from inside one state can know of the other. The ratio is
-therefore that of the fast state, and a run that hardly saw it settles nothing.
+convolution is not slowed down as an attention is, so the ratio itself is another (0.24 and 0.29 were seen of one
+network). States change within milliseconds and last up to minutes, so most pairs of neighbouring blocks are neither
+one nor the other, and their median is of no state at all.
 
-The canary alone tells the state: a candidate that is fast and slow by itself keeps both.
+Each network's own fastest blocks are those that nobody disturbed (after Chen and Revels, Robust benchmarking in noisy
+environments, 2016, who take the minimum). As all networks take turns in blocks of equal length, what is left of the
+disturbance in them is alike and cancels in their ratio.
+
+Where the canary shows a single state there is nothing to choose, and pairs know more: they do not have the drift that
+neighbours share, and their median has no bias if one network's noise is larger than the other's. So that is looked at
+first.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_SHARE = 1 / 3
-"""Of the samples. Fewer are mostly moments in which the state was about to change."""
+_FASTEST = 0.05
+"""The share of blocks whose mean stands for the fastest, as the very fastest is luck."""
 
-FEWEST = 5
-"""Samples below which their interval claims too much."""
+_FEWEST = 2
 
-_TOLERANCE = (0.14, 0.35)
-"""By how much a logarithm of time may be above the fast state's: at least, and at most however noisy blocks are. The
-states that were seen lie 0.4 to 0.5 apart."""
+_BAND = 0.05
+"""Logarithms of time so little above the fastest are of the same state."""
 
-_NOISE = 4.0
-"""Between the two, this many deviations of what neighbouring blocks differ by."""
+_STEADY = 0.06
+"""In a single state three quarters of the canary's smoothed blocks are this near to its fastest, and by so many
+deviations of their noise more:"""
 
-_FAST = 0.1
-"""The quantile of times that stands for the fast state, as the very fastest may be luck."""
+_NOISE = 1.4
 
 _WINDOW = 5
-"""Blocks of the running median."""
+"""Blocks of the running median: a spike is no state."""
 
-_USUAL = 1.25
-"""How many times slower than the stored rate a run's fast state may be and still be the machine's."""
+_USUAL = 1.08
+"""How many times slower than usual a run's undisturbed canary may be."""
 
 _SHORTEST = 1e-9
 """Seconds; a coarse clock may say none at all."""
 
 
-def undisturbed(canary: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Mark the samples of the fast state.
+def logarithms(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of seconds, however short."""
+    return np.asarray(np.log(np.maximum(times, _SHORTEST)))
 
-    A sample counts if its own blocks of the canary and those of its neighbours are fast: so every block of the
-    candidate has a fast one before and after it.
+
+def undisturbed(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What one network takes on the undisturbed machine: the middle of those blocks that are as fast as the fastest.
 
     Args:
-        canary: [2 n] seconds of one call in each block, two blocks a sample.
+        logs: [r, n] logarithms of the seconds of one call in each block, n at least 2; each row is a run.
 
     Returns:
-        [n] booleans.
+        [r] logarithms of seconds.
     """
-    fast = np.pad(_fast(canary).reshape(-1, 2).all(axis=1), 1, constant_values=True)
-    return np.asarray(fast[:-2] & fast[1:-1] & fast[2:])
+    ordered = np.sort(logs, axis=1)
+    rows, last = np.arange(len(ordered)), _within(ordered).sum(axis=1) - 1
+    return np.asarray((ordered[rows, last // 2] + ordered[rows, (last + 1) // 2]) / 2)
 
 
-def fast_part(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The blocks, of one network alone, that saw the fast state; all of them if too few did."""
-    fast = _fast(times)
-    return times[fast] if enough(fast) else times
+def share(times: NDArray[np.float64]) -> float:
+    """Which part of a network's blocks is as fast as its fastest: [n] seconds to a share of 1."""
+    return float(_within(np.sort(logarithms(times))[None]).mean())
 
 
-def enough(fast: NDArray[np.bool_]) -> bool:
-    """Whether so many samples are marked that they may speak for the run."""
-    return bool(fast.sum() >= FEWEST and fast.mean() >= LEAST_SHARE)
-
-
-def as_usual(canary: NDArray[np.float64], usual: float | None) -> bool:
-    """Whether a run's fast state is that of the machine.
+def steady(canary: NDArray[np.float64], usual: float | None = None) -> bool:
+    """Whether a run saw a single state of the machine.
 
     Args:
         canary: [n] seconds of one call in each block.
-        usual: the same by the stored rate; None if that is not known.
+        usual: the same on the undisturbed machine; None if that is not known.
     """
-    return usual is None or float(np.quantile(_smooth(canary), _FAST)) <= _USUAL * usual
+    logs = logarithms(canary)
+    smooth = np.sort(_smooth(logs))
+    most = float(np.quantile(smooth, 0.75))
+    if usual is not None and most > np.log(_USUAL * usual):
+        return False
+    noise = float(np.median(np.abs(np.diff(logs)))) / 0.954  # of one block, as if neighbours had the same state
+    return most - float(_fastest(smooth[None])[0]) <= _STEADY + _NOISE * noise
 
 
-def _fast(times: NDArray[np.float64]) -> NDArray[np.bool_]:
-    logs, smooth = np.log(np.maximum(times, _SHORTEST)), np.log(np.maximum(_smooth(times), _SHORTEST))
-    steps = np.abs(np.diff(logs))
-    noise = float(np.median(steps)) / 0.954 if len(steps) else 0.0
-    return np.asarray(smooth <= np.quantile(smooth, _FAST) + np.clip(_NOISE * noise, *_TOLERANCE))
+def as_usual(canary: NDArray[np.float64], usual: float | None) -> bool:
+    """Whether the fastest state of a run is that of the undisturbed machine.
+
+    Args:
+        canary: [n] seconds of one call in each block.
+        usual: the same on the undisturbed machine; None if that is not known.
+    """
+    return usual is None or float(undisturbed(logarithms(canary)[None])[0]) <= np.log(_USUAL * usual)
 
 
-def _smooth(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Running median: a spike is no state. It strikes candidates as often, where nobody leaves it out."""
-    padded = np.pad(times, _WINDOW // 2, mode="reflect" if len(times) > _WINDOW // 2 else "edge")
+def _fastest(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
+    count = max(_FEWEST, round(_FASTEST * ordered.shape[1]))
+    return np.asarray(ordered[:, :count].mean(axis=1))
+
+
+def _within(ordered: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray(ordered <= (_fastest(ordered) + _BAND)[:, None])
+
+
+def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    padded = np.pad(values, _WINDOW // 2, mode="reflect" if len(values) > _WINDOW // 2 else "edge")
     return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, _WINDOW), axis=1))
