@@ -20,7 +20,6 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -29,16 +28,16 @@ from rich.table import Table
 
 from eradio.interval import Interval
 from eradio.profile import Target, calibrate
-from eradio.profile.canary import Canary
+from eradio.profile.canary import Canary, remember_run, usual_seconds
 from eradio.profile.engines import load_engine
 from eradio.profile.measuring import stopwatch
 from eradio.profile.randomise import randomise_constants
 from eradio.profile.ready import job_of
-from eradio.profile.record import environment_digest
+from eradio.profile.record import EPOCH, environment_digest
 from eradio.profile.series import series_interval
 from eradio.profile.target import SEARCH, STANDARD
 from eradio.profile.throughput import compare
-from eradio.profile.undisturbed import logarithms, undisturbed
+from eradio.profile.undisturbed import undisturbed_seconds
 from eradio.search_space import build, named
 
 NETWORKS = ("e_radio_mini", "timm/mobilenetv3_small_050")
@@ -79,16 +78,10 @@ def repeat(name: str, protocol: str, target: Target, usual: float) -> Repeat:
             usual=usual,
         )
     every = series_interval(found.pairs.log_ratio()).exponential()
-    seconds = float(np.exp(undisturbed(logarithms(found.pairs.canary)[None])[0]))
+    seconds = undisturbed_seconds(found.pairs.canary)
     return Repeat(
         name, protocol, found.ratio, found.settled, found.undisturbed, (every.value, every.low, every.high), seconds
     )
-
-
-def usual_seconds(target: Target) -> float:
-    """One call of the canary on the undisturbed machine, as a store would have it."""
-    with TemporaryDirectory() as folder:
-        return target.batch / calibrate(target, canary_folder=Path(folder), lock=None).images_per_second
 
 
 def holding(intervals: list[Interval]) -> int:
@@ -121,22 +114,24 @@ def main() -> None:
     cells = [(name, protocol) for protocol in PROTOCOLS for name in NETWORKS]
     targets = {key: Target(engine=options.engine, resolution=64, protocol=one) for key, one in PROTOCOLS.items()}
     options.file.parent.mkdir(parents=True, exist_ok=True)
-    where = [options.engine, environment_digest(targets["STANDARD"])]
+    where = [options.engine, EPOCH, environment_digest(targets["STANDARD"])]
     if not options.file.exists():
-        options.file.write_text(json.dumps([where, usual_seconds(targets["STANDARD"])]) + "\n")
-    (known_where, usual), *rows = map(json.loads, options.file.read_text().splitlines())
+        options.file.write_text(json.dumps(where) + "\n")
+    known_where, *rows = map(json.loads, options.file.read_text().splitlines())
     if known_where != where:
-        sys.exit(f"{options.file} is of another engine or machine; give another file.")
+        sys.exit(f"{options.file} is of another engine, protocol or machine; give another file.")
     found = [Repeat(**{**data, "ratio": Interval(**data["ratio"]), "pairs": tuple(data["pairs"])}) for data in rows]
-    print(f"the canary's usual call takes {1e3 * usual:.3f} ms; {len(found)} repeats are known", flush=True)
+    store = options.file.with_suffix(".canary")
+    store.mkdir(exist_ok=True)
+    unit = calibrate(targets["STANDARD"], canary_folder=store, lock=None)
+    print(f"the canary: {unit.images_per_second:.0f} images/s; {len(found)} repeats are known", flush=True)
     for turn in range(4 * options.repeats):
         for name, protocol in cells:
             known = [one for one in found if (one.name, one.protocol) == (name, protocol)]
             if len(known) > turn or sum(one.counts() for one in known) >= options.repeats:
                 continue
-            seen = [one.canary for one in found]
-            fastest = min(usual, float(np.quantile(seen, 0.1))) if seen else usual
-            one = repeat(name, protocol, targets[protocol], fastest)
+            one = repeat(name, protocol, targets[protocol], usual_seconds(unit, targets[protocol], store))
+            remember_run(targets[protocol], store, one.canary)
             found.append(one)
             with options.file.open("a") as handle:
                 handle.write(json.dumps({**asdict(one), "ratio": one.ratio.model_dump()}) + "\n")
@@ -148,7 +143,7 @@ def main() -> None:
     for name, protocol in cells:
         known = [one for one in found if (one.name, one.protocol) == (name, protocol)]
         quiet = [one for one in known if one.counts()]
-        pairs = [Interval(value=value, low=low, high=high) for value, low, high in (one.pairs for one in known)]
+        pairs = [Interval(value=value, low=low, high=high) for value, low, high in (one.pairs for one in quiet)]
         counts = [str(sum(one.settled for one in quiet)), str(len(known))]
         grid.add_row(name, protocol, *row([one.ratio for one in quiet]), *counts, *row(pairs))
     console = Console(width=130)

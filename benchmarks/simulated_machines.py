@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-KINDS = ("white", "skewed", "drift", "spikes", "throttling", "states", "shared wander", "private wander", "everything")
+KINDS = ("white", "skewed", "drift", "spikes", "throttling", "shared wander", "private wander", "everything", "states")
 
 
 @dataclass
@@ -53,7 +53,9 @@ class Machine:
     candidate_seconds: float
     canary_seconds: float
     white: float = 0.0
-    """Of one block, whoever's it is."""
+    """Of one block of the canary."""
+    louder: float = 1.0
+    """The same of the candidate, over that."""
     extra: float = 0.0
     """Skewed noise: every `quantum` of work costs an exponential extra, on average this share of it."""
     quantum: float = 0.001
@@ -66,12 +68,16 @@ class Machine:
     throttle: float = 1.0
     """Slowness while throttled; throttling comes and goes after exponential times with a mean of `hold` seconds."""
     hold: float = 1.0
+    slow_share: float = 0.5
+    """Of the time that is throttled; unthrottled stretches are then shorter or longer than `hold`."""
     unlike: float = 1.0
     """Slowness of the canary while throttled over that of the candidate."""
     shared: Wander | None = None
     private: tuple[Wander, Wander] | None = None
     neighbours: float = 0.0
     """Seconds that other processes take on average around every block: they elapse, but nobody is charged."""
+    usual: float = math.nan
+    """Seconds of one undisturbed call of the canary as a store has them, a little off."""
     now: float = 0.0
     stolen: float = 0.0
     _throttled: bool = field(default=False, init=False)
@@ -87,11 +93,6 @@ class Machine:
     def truth(self) -> float:
         """Throughput of the undisturbed candidate over the undisturbed canary's."""
         return self.canary_seconds / self.candidate_seconds
-
-    @property
-    def usual(self) -> float:
-        """Seconds of one undisturbed call of the canary, as a store has them."""
-        return self.canary_seconds * (1 + self.extra)
 
     def clock(self) -> float:
         """Elapsed seconds."""
@@ -111,7 +112,7 @@ class Machine:
 
     def _run(self, who: int, work: float) -> None:
         random = self.random
-        slowness = self.white * float(random.standard_normal())
+        slowness = self.white * (1.0 if who else self.louder) * float(random.standard_normal())
         if self.drift:
             slowness += self.drift * math.sin(self._phase + 2 * math.pi * (self.now + work / 2) / self.period)
         if self.shared is not None:
@@ -142,7 +143,8 @@ class Machine:
         while at < end:
             while self._turn <= at:
                 self._throttled = not self._throttled
-                self._turn += float(self.random.exponential(self.hold))
+                mean = self.hold if self._throttled else self.hold * (1 - self.slow_share) / self.slow_share
+                self._turn += float(self.random.exponential(mean))
             until = min(end, self._turn)
             slow += (until - at) * (throttle if self._throttled else 1.0)
             at = until
@@ -172,11 +174,14 @@ def draw(kind: str, seed: int) -> Machine:
         machine.spikes, machine.spike_seconds = between(0.1, 5.0), between(0.001, 0.03)
     if has("throttling"):
         machine.throttle, machine.hold = between(1.2, 2.0), between(0.3, 10.0)
-    if kind == "states":
-        machine.throttle, machine.hold, machine.unlike = between(1.2, 1.7), between(0.01, 2.0), between(0.85, 1.2)
     if has("shared wander"):
         machine.shared = Wander(random, between(0.01, 0.2), between(0.002, 1.0))
     if has("private wander"):
         memory = between(0.002, 0.1)
         machine.private = (Wander(random, between(0.005, 0.05), memory), Wander(random, between(0.005, 0.05), memory))
+    if kind == "states":
+        machine.throttle, machine.hold, machine.unlike = between(1.2, 1.7), between(0.01, 2.0), between(0.75, 1.35)
+        machine.slow_share, machine.louder = float(random.uniform(0.1, 0.9)), between(0.5, 2.0)
+        machine.white = between(0.002, 0.03)
+    machine.usual = machine.canary_seconds * (1 + machine.extra) * float(random.lognormal(0, 0.02))
     return machine

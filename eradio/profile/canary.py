@@ -1,6 +1,8 @@
 """The reference network every throughput is a ratio to, and its stored rate."""
 
+import platform
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eradio.description import Description, digest_of
+from eradio.errors import EradioError
 from eradio.files import read_json, write_json
 from eradio.locks import locked
 from eradio.profile.record import EPOCH, Reference, environment_digest
@@ -64,17 +67,21 @@ class Canary(nn.Module):
         return tokens.mean(1)
 
 
+_RUNS = "canary-runs.json"
 _REMEMBERED = 32
 """Runs whose fastest calls tell the undisturbed machine's."""
 
-_OFTEN = 0.1
-"""So many of them were at least as fast as what counts as undisturbed: one fast run may be luck."""
+_LUCKY = 16
+"""One in so many runs is faster by luck."""
 
 
 class _Store(Description):
     references: dict[str, Reference] = Field(default_factory=dict)
-    runs: dict[str, tuple[float, ...]] = Field(default_factory=dict)
-    """Seconds of one undisturbed call in the last runs."""
+
+
+class _Runs(Description):
+    seconds: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    """Of one undisturbed call in the last runs."""
 
 
 def stored_reference(target: Target, folder: Path) -> Reference | None:
@@ -104,35 +111,34 @@ def reference_for(target: Target, folder: Path, calibrate: Callable[[], Referenc
     with locked(folder / "canary.lock", timeout=120.0):
         store = _read(path)
         if key not in store.references:
-            store = store.model_copy(update={"references": {**store.references, key: calibrate()}})
+            store = _Store(references={**store.references, key: calibrate()})
             write_json(path, store.model_dump(mode="json"))
         return store.references[key]
 
 
-def usual_seconds(target: Target, folder: Path) -> float:
-    """One call on the undisturbed machine: by the stored rate, or by later runs if they found it faster.
+def usual_seconds(reference: Reference, target: Target, folder: Path) -> float:
+    """One call on the undisturbed machine: the fastest of the stored rate and what earlier runs found.
 
-    The rate may have been taken while the machine was disturbed, and stays what it is, being a unit. There must be one.
+    The rate may have been taken while the machine was disturbed, and stays what it is, being a unit.
 
     Raises:
         EradioError: the stored file cannot be read, or holds something else.
     """
-    key, store = _key(target), _read(folder / "canary.json")
-    unit, runs = target.batch / store.references[key].images_per_second, store.runs.get(key)
-    return min(unit, float(np.quantile(runs, _OFTEN))) if runs else unit
+    runs = _runs(folder).seconds.get(_run_key(target), ())
+    found = sorted([target.batch / reference.images_per_second, *runs])
+    return found[len(found) // _LUCKY]
 
 
 def remember_run(target: Target, folder: Path, seconds: float) -> None:
-    """Keep what one undisturbed call took in a run, for `usual_seconds` of later ones.
+    """Keep what one undisturbed call took in a run on this computer, for `usual_seconds` of later ones.
 
-    Raises:
-        EradioError: the stored file cannot be read or written, or holds something else.
+    What cannot be kept is lost: the run itself is worth more.
     """
-    key, path = _key(target), folder / "canary.json"
-    with locked(folder / "canary.lock", timeout=120.0):
-        store = _read(path)
-        runs = (*store.runs.get(key, ()), seconds)[-_REMEMBERED:]
-        write_json(path, store.model_copy(update={"runs": {**store.runs, key: runs}}).model_dump(mode="json"))
+    key = _run_key(target)
+    with suppress(EradioError, OSError), locked(folder / "canary.lock", timeout=10.0):
+        known = _runs(folder).seconds
+        kept = (*known.get(key, ()), seconds)[-_REMEMBERED:]
+        write_json(folder / _RUNS, _Runs(seconds={**known, key: kept}).model_dump(mode="json"))
 
 
 def _key(target: Target) -> str:
@@ -144,6 +150,15 @@ def _key(target: Target) -> str:
             "target": target.model_dump(mode="json", exclude={"protocol"}),
         }
     )
+
+
+def _run_key(target: Target) -> str:
+    return f"{platform.node()} {_key(target)}"
+
+
+def _runs(folder: Path) -> _Runs:
+    path = folder / _RUNS
+    return _Runs.parse(read_json(path), str(path)) if path.exists() else _Runs()
 
 
 def _read(path: Path) -> _Store:

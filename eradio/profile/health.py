@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from eradio.profile.clocks import State
 from eradio.profile.nvml import Gpu
+from eradio.profile.undisturbed import undisturbed_seconds
 
 _FEWEST_BLOCKS = 12
 _LEAST_CHANGE = 0.05
 """Smaller changes of speed, clock or stolen time are everyday, and the ratio to the canary does not have them."""
 
-_AS_USUAL = 0.85
-"""Share of the stored rate from which on the machine counts as undisturbed."""
+_NEAR = 0.85
+"""Share of the stored rate from which on its difference is not worth a word."""
 
 _NEARLY_ALL = 0.95
 _BUSY = 0.25
@@ -27,6 +28,7 @@ def notes(
     canary: NDArray[np.float64],
     before: State,
     after: State,
+    unit: float | None = None,
     usual: float | None = None,
     share: float = 1.0,
     gpu: Sequence[Gpu] = (),
@@ -37,13 +39,14 @@ def notes(
         canary: [n] seconds of one call of the canary in each of its blocks, in their order.
         before: the machine just before the run.
         after: the machine just after it.
-        usual: seconds of one call of the canary by its stored rate; None if that is not known.
-        share: of the run that saw the machine undisturbed.
+        unit: seconds of one call of the canary by its stored rate; None if that is not known.
+        usual: the same on the undisturbed machine; None if that is not known.
+        share: of the canary's blocks that saw the machine undisturbed.
         gpu: the GPU again and again during the run; before and after it would be idle.
     """
     return (
-        *_slow(canary, usual),
-        *_left_out(share),
+        *_slow(canary, unit),
+        *_left_out(canary, usual, share),
         *_speed(canary),
         *_others(before, after),
         *_stolen(before, after),
@@ -52,23 +55,30 @@ def notes(
     )
 
 
-def _left_out(share: float) -> tuple[str, ...]:
-    if share == 0:
-        return ("The machine was hardly ever undisturbed during the run: on a quiet one the ratio may differ.",)
-    if share < _NEARLY_ALL:
-        return (f"The ratio is from the {share:.0%} of the run in which the machine was undisturbed.",)
+def _left_out(canary: NDArray[np.float64], usual: float | None, share: float) -> tuple[str, ...]:
+    if share == 0 and usual is not None:
+        slower = undisturbed_seconds(canary) / usual - 1
+        return (
+            f"Even the canary's fastest calls were {slower:.0%} slower than usual here: the machine was never "
+            "undisturbed, and on a quiet one the ratio may differ.",
+        )
+    if 0 < share < _NEARLY_ALL:
+        return (
+            f"The machine had several states; {share:.0%} of the canary's blocks saw it undisturbed, and the ratio is "
+            "that of each network's fastest blocks.",
+        )
     return ()
 
 
-def _slow(canary: NDArray[np.float64], usual: float | None) -> tuple[str, ...]:
+def _slow(canary: NDArray[np.float64], unit: float | None) -> tuple[str, ...]:
     """Networks do not slow down alike, so a ratio belongs to the state of the machine that it was taken in."""
-    share = 1.0 if usual is None else usual / float(np.median(canary))
-    if share * _AS_USUAL > 1:
+    share = 1.0 if unit is None else unit / float(np.median(canary))
+    if share * _NEAR > 1:
         return (
             f"The canary ran at {share:.0%} of its stored rate, which was taken on a busier machine: images/s are too "
             "low by as much, ratios are not. Remove canary.json from the cache folder to take it anew.",
         )
-    if share >= _AS_USUAL:
+    if share >= _NEAR:
         return ()
     return (
         f"The canary ran at {share:.0%} of its stored rate: the machine is busy or throttled, or that rate was taken "

@@ -24,7 +24,7 @@ from eradio.profile.record import CallTimes, Measurement, Reference, environment
 from eradio.profile.subject import Subject, subject_of
 from eradio.profile.target import STANDARD, Protocol, Target
 from eradio.profile.throughput import Reading, compare
-from eradio.profile.undisturbed import logarithms, undisturbed
+from eradio.profile.undisturbed import undisturbed_seconds
 from eradio.profile.warming import Clock
 from eradio.search_space import Network
 
@@ -88,8 +88,9 @@ def measure_all(
         with lock.measuring(_longest(target, len(subjects))) if lock else nullcontext():
             tell("measuring", 0.0)
             reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
+            unit = target.batch / reference.images_per_second
             # A GPU's clock depends on what else is in the run, so one run's canary tells nothing of another's there.
-            usual = None if target.device == "cuda" else usual_seconds(target, canary_folder)
+            usual = None if target.device == "cuda" else usual_seconds(reference, target, canary_folder)
             gpu, before = GpuLog(gpu_uuid(target.device)), state()
 
             def watched(share: float) -> None:
@@ -107,10 +108,6 @@ def measure_all(
                 watch=watched,
             )
             after = state()
-            if usual is not None:
-                together = np.concatenate([reading.pairs.canary for reading in readings])
-                remember_run(target, canary_folder, float(np.exp(undisturbed(logarithms(together)[None])[0])))
-            unit = target.batch / reference.images_per_second
             found = tuple(
                 _measurement(
                     one,
@@ -118,10 +115,13 @@ def measure_all(
                     target,
                     reference,
                     gpu.clock(),
-                    notes(reading.pairs.canary, before, after, unit, reading.undisturbed, gpu.seen),
+                    notes(reading.pairs.canary, before, after, unit, usual, reading.undisturbed, gpu.seen),
                 )
                 for one, reading in zip(ready, readings, strict=True)
             )
+        if usual is not None:
+            together = np.concatenate([reading.pairs.canary for reading in readings])
+            remember_run(target, canary_folder, undisturbed_seconds(together))
         for one, measurement in zip(ready, found, strict=True):
             if then is not None:
                 then(one, measurement)
@@ -199,7 +199,7 @@ def _longest(target: Target, networks: int) -> float:
 
 
 def _calibrate(canary: Prepared, target: Target) -> Reference:
-    """The canary alone: its median rate, with the interval that all images per second of this store share."""
+    """The canary alone: its rate, with the interval that all images per second of this store share."""
     found = rate(
         canary.run,
         _patient(target.protocol),

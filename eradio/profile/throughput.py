@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from eradio.interval import Interval, median
 from eradio.profile.series import series_interval
 from eradio.profile.target import Protocol
-from eradio.profile.undisturbed import as_usual, logarithms, share, steady, undisturbed
+from eradio.profile.undisturbed import as_usual, band, logarithms, share, steady, undisturbed
 from eradio.profile.warming import Clock, Run, timed, warm_up
 
 Watch = Callable[[float], None]
@@ -56,29 +56,30 @@ class Pairs:
         single = logarithms(self.canary) - logarithms(self.candidate)
         return np.asarray((single[0::2] + single[1::2]) / 2)
 
-    def interval(self, usual: float | None, widening: float = 1.0) -> Interval:
+    def interval(self, widening: float = 1.0) -> Interval:
         """The ratio on the undisturbed machine, with its 95 % interval.
 
         Args:
-            usual: as `compare` takes it.
             widening: multiplies the half-width, for whoever looks more than once.
         """
-        if steady(self.canary, usual):
+        if steady(self.canary):
             return series_interval(self.log_ratio(), median, widening).exponential()
-        both = np.concatenate([logarithms(one).reshape(-1, 2) for one in (self.candidate, self.canary)], axis=1)
-        return series_interval(both, _undisturbed_ratio, widening).exponential()
+        candidate, canary = logarithms(self.candidate), logarithms(self.canary)
+        widths = band(candidate), band(canary)
+
+        def ratio(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+            """[r, n, 4], two blocks of the candidate and two of the canary, to [r] logarithms."""
+            blocks = [half.reshape(len(samples), -1) for half in (samples[:, :, :2], samples[:, :, 2:])]
+            return undisturbed(blocks[1], widths[1]) - undisturbed(blocks[0], widths[0])
+
+        both = np.concatenate([candidate.reshape(-1, 2), canary.reshape(-1, 2)], axis=1)
+        return series_interval(both, ratio, widening).exponential()
 
     def share(self, usual: float | None) -> float:
         """Share of the canary's blocks that the ratio is taken from; 0 if they are not the undisturbed machine's."""
         if not as_usual(self.canary, usual):
             return 0.0
-        return 1.0 if steady(self.canary, usual) else share(self.canary)
-
-
-def _undisturbed_ratio(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[r, n, 4], two blocks of the candidate and two of the canary, to [r] logarithms of the ratio."""
-    candidate, canary = (half.reshape(len(samples), -1) for half in (samples[:, :, :2], samples[:, :, 2:]))
-    return undisturbed(canary) - undisturbed(candidate)
+        return 1.0 if steady(self.canary) else share(self.canary)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Reading:
     settled: bool
     """Whether the interval is as narrow as asked, and of the undisturbed machine."""
     undisturbed: float
-    """Share of the run that saw the machine undisturbed, and that the ratio is taken from; 0 if none did."""
+    """Share of the canary's blocks that saw the machine undisturbed; 0 if none was as fast as usual."""
     seconds: float
     """Elapsed seconds of the whole run, without the warm-up."""
     calls: int
@@ -141,7 +142,7 @@ def compare(
 ) -> tuple[Reading, ...]:
     """Measure every candidate's throughput relative to the canary's, all in one run.
 
-    Warm up; then blocks in turn. At times set in advance the 95 % interval of each median ratio is computed; the
+    Warm up; then blocks in turn. At times set in advance the 95 % interval of each ratio is computed; the
     first look at which all relative half-widths are within the bound ends the run. See `EARLY_LOOK` for what the
     choice costs.
 
@@ -182,7 +183,7 @@ def compare(
                 watch(min(1.0, (clock() - start) / (count * protocol.max_seconds)))
         last = clock() - start >= count * protocol.max_seconds
         found = [contest.pairs() for contest in contests]
-        looks = [(one.interval(usual, 1.0 if last else EARLY_LOOK), one.share(usual)) for one in found]
+        looks = [(one.interval(1.0 if last else EARLY_LOOK), one.share(usual)) for one in found]
         if last or all(_settled(ratio, share, protocol) for ratio, share in looks):
             break
     elapsed = clock() - start

@@ -60,9 +60,17 @@ STEADY = np.full(100, 2e-3)
 
 
 def test_a_canary_far_below_its_stored_rate_is_told():
-    assert notes(STEADY, *QUIET, usual=1.9e-3) == ()
-    (sentence,) = notes(STEADY, *QUIET, usual=1.2e-3)
+    assert notes(STEADY, *QUIET, unit=1.9e-3) == ()
+    (sentence,) = notes(STEADY, *QUIET, unit=1.2e-3)
     assert sentence.startswith("The canary ran at 60% of its stored rate: the machine is busy or throttled, or")
+
+
+def test_which_part_of_a_run_counted_is_told():
+    assert notes(STEADY, *QUIET, usual=2e-3, share=1.0) == ()
+    (some,) = notes(STEADY, *QUIET, usual=2e-3, share=0.12)
+    assert some.startswith("The machine had several states; 12% of the canary's blocks saw it undisturbed")
+    (none,) = notes(STEADY, *QUIET, usual=1.6e-3, share=0.0)
+    assert none.startswith("Even the canary's fastest calls were 25% slower than usual here")
 
 
 @pytest.mark.parametrize(
