@@ -16,7 +16,7 @@ A percentage has the 95 % interval of Wilson (1927). The seeds are not those tha
 
     python benchmarks/interval_coverage.py [--machines 125] [--seed 100000]
 
-1,125 machines take about three minutes on one core.
+1,125 machines take about two minutes on one core.
 """
 
 import argparse
