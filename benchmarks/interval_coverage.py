@@ -36,7 +36,7 @@ from eradio.profile.series import series_interval, student_quantile
 from eradio.profile.target import SEARCH, STANDARD, Protocol
 from eradio.profile.throughput import FEWEST_ROUNDS, Pairs, compare
 
-Rule = Callable[[Pairs, float], Interval]
+Rule = Callable[[Pairs], Interval]
 
 
 @dataclass(frozen=True)
@@ -50,30 +50,30 @@ class Outcome:
     rounds: int
 
 
-def percentile(pairs: Pairs, usual: float) -> Interval:
+def percentile(pairs: Pairs) -> Interval:
     ratio = pairs.canary / pairs.candidate
     return bootstrap_interval(ratio, median, block=max(1, round(len(ratio) ** (1 / 3))), resamples=400)
 
 
-def raw_means(pairs: Pairs, usual: float) -> Interval:
+def raw_means(pairs: Pairs) -> Interval:
     errors = [times.std(ddof=1) / times.mean() / math.sqrt(len(times)) for times in (pairs.candidate, pairs.canary)]
     value = math.log(pairs.canary.mean() / pairs.candidate.mean())
     reach = student_quantile(2 * len(pairs.canary) - 2) * math.hypot(*errors)
     return Interval(value=value, low=value - reach, high=value + reach).exponential()
 
 
-def paired_means(pairs: Pairs, usual: float) -> Interval:
+def paired_means(pairs: Pairs) -> Interval:
     ratio = np.log(pairs.canary / pairs.candidate)
     value = float(ratio.mean())
     reach = student_quantile(len(ratio) - 1) * float(ratio.std(ddof=1)) / math.sqrt(len(ratio))
     return Interval(value=value, low=value - reach, high=value + reach).exponential()
 
 
-def all_pairs(pairs: Pairs, usual: float) -> Interval:
+def all_pairs(pairs: Pairs) -> Interval:
     return series_interval(pairs.log_ratio()).exponential()
 
 
-def all_looks_alike(pairs: Pairs, usual: float) -> Interval:
+def all_looks_alike(pairs: Pairs) -> Interval:
     return pairs.interval()
 
 
@@ -122,7 +122,7 @@ def others(kind: str, seed: int, protocol: Protocol) -> dict[str, Outcome]:
 def _stopped(pairs: Pairs, rule: Rule, looks: list[int], protocol: Protocol, machine: Machine) -> Outcome:
     for count in looks:
         cut = Pairs(pairs.candidate[:count], pairs.canary[:count], pairs.calls, pairs.canary_calls)
-        found = rule(cut, machine.usual)
+        found = rule(cut)
         settled = found.half_width() <= protocol.half_width
         if settled:
             break

@@ -28,7 +28,7 @@ from rich.table import Table
 
 from eradio.interval import Interval
 from eradio.profile import Target, calibrate
-from eradio.profile.canary import Canary, remember_run, usual_seconds
+from eradio.profile.canary import Canary
 from eradio.profile.engines import load_engine
 from eradio.profile.measuring import stopwatch
 from eradio.profile.randomise import randomise_constants
@@ -38,6 +38,7 @@ from eradio.profile.series import series_interval
 from eradio.profile.target import SEARCH, STANDARD
 from eradio.profile.throughput import compare
 from eradio.profile.undisturbed import undisturbed_seconds
+from eradio.profile.usual import Usual, remember_run, usual_canary
 from eradio.search_space import build, named
 
 NETWORKS = ("e_radio_mini", "timm/mobilenetv3_small_050")
@@ -63,7 +64,7 @@ class Repeat:
         return self.undisturbed > 0
 
 
-def repeat(name: str, protocol: str, target: Target, usual: float) -> Repeat:
+def repeat(name: str, protocol: str, target: Target, usual: Usual) -> Repeat:
     """One measurement, from preparing to closing."""
     module = build(named(name)).eval()
     randomise_constants(module)
@@ -75,7 +76,8 @@ def repeat(name: str, protocol: str, target: Target, usual: float) -> Repeat:
             target.protocol,
             clock=time.perf_counter,
             stopwatch=stopwatch(target),
-            usual=usual,
+            usual=usual.seconds,
+            scatter=usual.scatter,
         )
     every = series_interval(found.pairs.log_ratio()).exponential()
     seconds = undisturbed_seconds(found.pairs.canary)
@@ -130,7 +132,7 @@ def main() -> None:
             known = [one for one in found if (one.name, one.protocol) == (name, protocol)]
             if len(known) > turn or sum(one.counts() for one in known) >= options.repeats:
                 continue
-            one = repeat(name, protocol, targets[protocol], usual_seconds(unit, targets[protocol], store))
+            one = repeat(name, protocol, targets[protocol], usual_canary(unit, targets[protocol], store))
             remember_run(targets[protocol], store, one.canary)
             found.append(one)
             with options.file.open("a") as handle:

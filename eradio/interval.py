@@ -31,6 +31,14 @@ class Interval(Description):
         low, high = sorted((self.low * factor, self.high * factor))
         return Interval(value=self.value * factor, low=low, high=high)
 
+    def with_error(self, reach: float) -> "Interval":
+        """With a further, independent error whose own 95 % interval reaches so far to both sides."""
+        return Interval(
+            value=self.value,
+            low=self.value - math.hypot(self.value - self.low, reach),
+            high=self.value + math.hypot(self.high - self.value, reach),
+        )
+
     def exponential(self) -> "Interval":
         """From logarithms back to what they are logarithms of."""
         return Interval(value=math.exp(self.value), low=math.exp(self.low), high=math.exp(self.high))

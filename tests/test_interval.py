@@ -64,3 +64,9 @@ def test_intervals_that_share_a_point_overlap() -> None:
     assert first.overlaps(second)
     assert not first.overlaps(Interval(value=3, low=2.1, high=4))
     assert first.scaled(-2) == Interval(value=-2, low=-4, high=0)
+
+
+def test_independent_errors_add_in_squares() -> None:
+    wider = Interval(value=1.0, low=0.7, high=1.4).with_error(0.4)
+    assert (wider.value, wider.low, wider.high) == pytest.approx((1.0, 0.5, 1 + 0.32**0.5))
+    assert wider.with_error(0.0) == wider

@@ -1,8 +1,6 @@
 """The reference network every throughput is a ratio to, and its stored rate."""
 
-import platform
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eradio.description import Description, digest_of
-from eradio.errors import EradioError
 from eradio.files import read_json, write_json
 from eradio.locks import locked
 from eradio.profile.record import EPOCH, Reference, environment_digest
@@ -67,21 +64,8 @@ class Canary(nn.Module):
         return tokens.mean(1)
 
 
-_RUNS = "canary-runs.json"
-_REMEMBERED = 32
-"""Runs whose fastest calls tell the undisturbed machine's."""
-
-_LUCKY = 16
-"""One in so many runs is faster by luck."""
-
-
 class _Store(Description):
     references: dict[str, Reference] = Field(default_factory=dict)
-
-
-class _Runs(Description):
-    seconds: dict[str, tuple[float, ...]] = Field(default_factory=dict)
-    """Of one undisturbed call in the last runs."""
 
 
 def stored_reference(target: Target, folder: Path) -> Reference | None:
@@ -90,7 +74,7 @@ def stored_reference(target: Target, folder: Path) -> Reference | None:
     Raises:
         EradioError: the stored file cannot be read, or holds something else.
     """
-    return _read(folder / "canary.json").references.get(_key(target))
+    return _read(folder / "canary.json").references.get(target_key(target))
 
 
 def reference_for(target: Target, folder: Path, calibrate: Callable[[], Reference]) -> Reference:
@@ -107,7 +91,7 @@ def reference_for(target: Target, folder: Path, calibrate: Callable[[], Referenc
     Raises:
         EradioError: the stored file cannot be read or written, or holds something else.
     """
-    key, path = _key(target), folder / "canary.json"
+    key, path = target_key(target), folder / "canary.json"
     with locked(folder / "canary.lock", timeout=120.0):
         store = _read(path)
         if key not in store.references:
@@ -116,32 +100,8 @@ def reference_for(target: Target, folder: Path, calibrate: Callable[[], Referenc
         return store.references[key]
 
 
-def usual_seconds(reference: Reference, target: Target, folder: Path) -> float:
-    """One call on the undisturbed machine: the fastest of the stored rate and what earlier runs found.
-
-    The rate may have been taken while the machine was disturbed, and stays what it is, being a unit.
-
-    Raises:
-        EradioError: the stored file cannot be read, or holds something else.
-    """
-    runs = _runs(folder).seconds.get(_run_key(target), ())
-    found = sorted([target.batch / reference.images_per_second, *runs])
-    return found[len(found) // _LUCKY]
-
-
-def remember_run(target: Target, folder: Path, seconds: float) -> None:
-    """Keep what one undisturbed call took in a run on this computer, for `usual_seconds` of later ones.
-
-    What cannot be kept is lost: the run itself is worth more.
-    """
-    key = _run_key(target)
-    with suppress(EradioError, OSError), locked(folder / "canary.lock", timeout=10.0):
-        known = _runs(folder).seconds
-        kept = (*known.get(key, ()), seconds)[-_REMEMBERED:]
-        write_json(folder / _RUNS, _Runs(seconds={**known, key: kept}).model_dump(mode="json"))
-
-
-def _key(target: Target) -> str:
+def target_key(target: Target) -> str:
+    """Names a target in this environment, for what is stored of the canary on it; its protocol does not matter."""
     return digest_of(
         {
             "canary": VERSION,
@@ -150,15 +110,6 @@ def _key(target: Target) -> str:
             "target": target.model_dump(mode="json", exclude={"protocol"}),
         }
     )
-
-
-def _run_key(target: Target) -> str:
-    return f"{platform.node()} {_key(target)}"
-
-
-def _runs(folder: Path) -> _Runs:
-    path = folder / _RUNS
-    return _Runs.parse(read_json(path), str(path)) if path.exists() else _Runs()
 
 
 def _read(path: Path) -> _Store:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from eradio.profile.clocks import State
 from eradio.profile.nvml import Gpu
 from eradio.profile.undisturbed import undisturbed_seconds
+from eradio.profile.usual import Usual
 
 _FEWEST_BLOCKS = 12
 _LEAST_CHANGE = 0.05
@@ -16,6 +17,7 @@ _LEAST_CHANGE = 0.05
 _NEAR = 0.85
 """Share of the stored rate from which on its difference is not worth a word."""
 
+_LEAST_SCATTER = 0.01
 _NEARLY_ALL = 0.95
 _BUSY = 0.25
 """Processors in use by others that are worth a word."""
@@ -29,7 +31,7 @@ def notes(
     before: State,
     after: State,
     unit: float | None = None,
-    usual: float | None = None,
+    usual: Usual | None = None,
     share: float = 1.0,
     gpu: Sequence[Gpu] = (),
 ) -> tuple[str, ...]:
@@ -47,6 +49,7 @@ def notes(
     return (
         *_slow(canary, unit),
         *_left_out(canary, usual, share),
+        *_between_runs(usual),
         *_speed(canary),
         *_others(before, after),
         *_stolen(before, after),
@@ -55,9 +58,9 @@ def notes(
     )
 
 
-def _left_out(canary: NDArray[np.float64], usual: float | None, share: float) -> tuple[str, ...]:
+def _left_out(canary: NDArray[np.float64], usual: Usual | None, share: float) -> tuple[str, ...]:
     if share == 0 and usual is not None:
-        slower = undisturbed_seconds(canary) / usual - 1
+        slower = undisturbed_seconds(canary) / usual.seconds - 1
         return (
             f"Even the canary's fastest calls were {slower:.0%} slower than usual here: the machine was never "
             "undisturbed, and on a quiet one the ratio may differ.",
@@ -68,6 +71,15 @@ def _left_out(canary: NDArray[np.float64], usual: float | None, share: float) ->
             "that of each network's fastest blocks.",
         )
     return ()
+
+
+def _between_runs(usual: Usual | None) -> tuple[str, ...]:
+    if usual is None or usual.scatter < _LEAST_SCATTER:
+        return ()
+    return (
+        f"The canary's fastest calls differ by {usual.scatter:.1%} from run to run on this machine; intervals allow "
+        "for half of that, and cannot become narrower.",
+    )
 
 
 def _slow(canary: NDArray[np.float64], unit: float | None) -> tuple[str, ...]:

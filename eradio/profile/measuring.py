@@ -13,7 +13,7 @@ from torch import Tensor
 
 from eradio.locks import DeviceLock
 from eradio.profile.alone import rate
-from eradio.profile.canary import VERSION, Canary, reference_for, remember_run, usual_seconds
+from eradio.profile.canary import VERSION, Canary, reference_for
 from eradio.profile.clocks import state
 from eradio.profile.engines import load_engine
 from eradio.profile.engines.base import Prepared
@@ -25,6 +25,7 @@ from eradio.profile.subject import Subject, subject_of
 from eradio.profile.target import STANDARD, Protocol, Target
 from eradio.profile.throughput import Reading, compare
 from eradio.profile.undisturbed import undisturbed_seconds
+from eradio.profile.usual import remember_run, usual_canary
 from eradio.profile.warming import Clock
 from eradio.search_space import Network
 
@@ -90,7 +91,7 @@ def measure_all(
             reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
             unit = target.batch / reference.images_per_second
             # A GPU's clock depends on what else is in the run, so one run's canary tells nothing of another's there.
-            usual = None if target.device == "cuda" else usual_seconds(reference, target, canary_folder)
+            usual = None if target.device == "cuda" else usual_canary(reference, target, canary_folder)
             gpu, before = GpuLog(gpu_uuid(target.device)), state()
 
             def watched(share: float) -> None:
@@ -104,7 +105,8 @@ def measure_all(
                 clock=time.perf_counter,
                 stopwatch=stopwatch(target),
                 samples_a_call=target.batch,
-                usual=usual,
+                usual=usual.seconds if usual else None,
+                scatter=usual.scatter if usual else 0.0,
                 watch=watched,
             )
             after = state()

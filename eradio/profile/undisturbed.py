@@ -40,7 +40,7 @@ _QUIET = 0.25, 0.4506
 """The quantile of neighbours' differences that tells the noise, few of which a change of state enlarges, and what it is
 of normal noise of deviation 1."""
 
-_USUAL = 1.08
+SLOWEST = 1.08
 """How many times slower than usual a run's undisturbed canary may be."""
 
 _SHORTEST = 1e-9
@@ -98,7 +98,7 @@ def as_usual(canary: NDArray[np.float64], usual: float | None) -> bool:
         canary: [n] seconds of one call in each block.
         usual: the same on the undisturbed machine; None if that is not known.
     """
-    return usual is None or undisturbed_seconds(canary) <= _USUAL * usual
+    return usual is None or undisturbed_seconds(canary) <= SLOWEST * usual
 
 
 def _noise(logs: NDArray[np.float64]) -> float:

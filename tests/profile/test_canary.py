@@ -5,7 +5,7 @@ import torch
 
 from eradio.errors import EradioError
 from eradio.profile import Protocol, Target, complexity
-from eradio.profile.canary import VERSION, Canary, reference_for, remember_run, usual_seconds
+from eradio.profile.canary import VERSION, Canary, reference_for
 from eradio.profile.record import Reference
 
 
@@ -37,35 +37,6 @@ def test_it_takes_any_side_and_its_outputs_are_finite(side):
 def test_the_rate_is_calibrated_once_and_kept(tmp_path):
     assert reference_for(Target(), tmp_path, lambda: rate(100.0)) == rate(100.0)
     assert reference_for(Target(), tmp_path, never) == rate(100.0)
-
-
-def test_what_is_usual_is_what_the_fastest_runs_took_and_the_unit_stays(tmp_path):
-    target = Target(batch=2)
-    unit = reference_for(target, tmp_path, lambda: rate(100.0))
-
-    def usual():
-        return usual_seconds(unit, target, tmp_path)
-
-    assert usual() == 0.02
-    remember_run(target, tmp_path, 0.03)
-    assert usual() == 0.02
-    remember_run(target, tmp_path, 0.015)
-    assert usual() == 0.015
-    for _ in range(13):
-        remember_run(target, tmp_path, 0.018)
-    assert usual() == 0.018  # of sixteen one may be luck
-    assert reference_for(target, tmp_path, never) == unit
-    for _ in range(40):
-        remember_run(target, tmp_path, 0.04)
-    assert usual() == 0.04  # a machine that is slower for good
-    assert usual_seconds(rate(100.0), Target(batch=4), tmp_path) == 0.04
-
-
-def test_a_run_that_cannot_be_remembered_is_not_lost_for_it(tmp_path):
-    (tmp_path / "canary-runs.json").write_text("{")
-    remember_run(Target(), tmp_path, 0.03)
-    with pytest.raises(EradioError, match=r"canary-runs\.json"):
-        usual_seconds(rate(100.0), Target(), tmp_path)
 
 
 def test_another_target_has_another_rate_but_another_protocol_has_not(tmp_path):

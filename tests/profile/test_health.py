@@ -9,6 +9,7 @@ from eradio.profile.health import notes
 from eradio.profile.nvml import Gpu
 from eradio.profile.target import Protocol
 from eradio.profile.throughput import compare
+from eradio.profile.usual import Usual
 
 QUIET = (State(0.0), State(10.0))
 
@@ -66,11 +67,13 @@ def test_a_canary_far_below_its_stored_rate_is_told():
 
 
 def test_which_part_of_a_run_counted_is_told():
-    assert notes(STEADY, *QUIET, usual=2e-3, share=1.0) == ()
-    (some,) = notes(STEADY, *QUIET, usual=2e-3, share=0.12)
+    assert notes(STEADY, *QUIET, usual=Usual(2e-3), share=1.0) == ()
+    (some,) = notes(STEADY, *QUIET, usual=Usual(2e-3), share=0.12)
     assert some.startswith("The machine had several states; 12% of the canary's blocks saw it undisturbed")
-    (none,) = notes(STEADY, *QUIET, usual=1.6e-3, share=0.0)
+    (none,) = notes(STEADY, *QUIET, usual=Usual(1.6e-3), share=0.0)
     assert none.startswith("Even the canary's fastest calls were 25% slower than usual here")
+    (wide,) = notes(STEADY, *QUIET, usual=Usual(2e-3, scatter=0.024))
+    assert wide.startswith("The canary's fastest calls differ by 2.4% from run to run on this machine")
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,14 @@ def test_only_looks_that_are_not_the_last_pay_for_the_choice(monkeypatch, candid
     assert seen == widenings
 
 
+def test_what_runs_differ_by_is_in_the_interval_and_no_longer_measuring_removes_it():
+    alone, among = measured(machine(white=0.001)), measured(machine(white=0.001), scatter=0.04)
+    assert alone.settled
+    assert not among.settled
+    assert among.ratio.half_width() == pytest.approx(1.96 * 0.5 * 0.04, rel=0.05)
+    assert among.seconds > 2 * alone.seconds
+
+
 def test_bounds_are_in_elapsed_time_and_calls_in_the_stopwatchs():
     simulated = machine(neighbours=0.005)
     reading = measured(simulated)
