@@ -24,7 +24,7 @@ def opened(folder, **target):
 @pytest.fixture
 def undisturbed(monkeypatch):
     """A machine that nobody else uses, as far as the protocol can see."""
-    monkeypatch.setattr("eradio.profile.throughput.steady", lambda canary, usual: True)
+    monkeypatch.setattr("eradio.profile.throughput.steady", lambda canary: True)
     monkeypatch.setattr("eradio.profile.throughput.as_usual", lambda canary, usual: True)
 
 
