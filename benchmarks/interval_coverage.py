@@ -29,12 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from simulated_machines import KINDS, Machine, draw
+from simulated_machines import KINDS, Machine, draw, measured
 
 from eradio.interval import Interval, bootstrap_interval, median
 from eradio.profile.series import series_interval, student_quantile
 from eradio.profile.target import SEARCH, STANDARD, Protocol
-from eradio.profile.throughput import FEWEST_ROUNDS, Pairs, compare
+from eradio.profile.throughput import FEWEST_ROUNDS, Pairs
 
 Rule = Callable[[Pairs], Interval]
 
@@ -89,14 +89,7 @@ ALTERNATIVES: dict[str, Rule] = {
 def ours(kind: str, seed: int, protocol: Protocol) -> Outcome:
     """The protocol itself on a machine."""
     machine = draw(kind, seed)
-    (reading,) = compare(
-        [machine.candidate],
-        machine.canary,
-        protocol,
-        clock=machine.clock,
-        stopwatch=machine.stopwatch,
-        usual=machine.usual,
-    )
+    reading = measured(machine, protocol)
     held = reading.ratio.low <= machine.truth <= reading.ratio.high if reading.undisturbed else None
     return Outcome(held, reading.settled, reading.ratio.half_width(), len(reading.pairs.canary))
 
@@ -105,14 +98,8 @@ def others(kind: str, seed: int, protocol: Protocol) -> dict[str, Outcome]:
     """What the alternatives would have made of the same machine: one run that never settles, cut at its looks."""
     machine = draw(kind, seed)
     ends: list[float] = []
-    (reading,) = compare(
-        [machine.candidate],
-        machine.canary,
-        protocol.model_copy(update={"half_width": 1e-12}),
-        clock=machine.clock,
-        stopwatch=machine.stopwatch,
-        watch=lambda _: ends.append(machine.now),
-    )
+    never = protocol.model_copy(update={"half_width": 1e-12})
+    reading = measured(machine, never, watch=lambda _: ends.append(machine.now))
     elapsed = np.array(ends) - (ends[-1] - reading.seconds)
     looks = [max(FEWEST_ROUNDS, int(np.searchsorted(elapsed, look)) + 1) for look in protocol.look_times()]
     looks = [min(count + count % 2, len(ends)) for count in looks]

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from eradio.profile.target import Protocol
+from eradio.profile.throughput import Reading, Watch, compare
+
 KINDS = ("white", "skewed", "drift", "spikes", "throttling", "shared wander", "private wander", "everything", "states")
 
 
@@ -149,6 +152,20 @@ class Machine:
             slow += (until - at) * (throttle if self._throttled else 1.0)
             at = until
         return slow / work
+
+
+def measured(machine: Machine, protocol: Protocol, watch: Watch | None = None) -> Reading:
+    """The protocol's reading of a machine's candidate."""
+    (reading,) = compare(
+        [machine.candidate],
+        machine.canary,
+        protocol,
+        clock=machine.clock,
+        stopwatch=machine.stopwatch,
+        usual=machine.usual,
+        watch=watch,
+    )
+    return reading
 
 
 def draw(kind: str, seed: int) -> Machine:

@@ -1,14 +1,12 @@
 """The rate of one network by itself, which nothing protects from the machine's drift: good for a unit only."""
 
-from functools import partial
-
 import numpy as np
 
-from eradio.interval import Interval, median
+from eradio.interval import Interval
 from eradio.profile.series import series_interval
 from eradio.profile.target import Protocol
 from eradio.profile.throughput import EARLY_LOOK, FEWEST_ROUNDS
-from eradio.profile.undisturbed import band, logarithms, steady, undisturbed
+from eradio.profile.undisturbed import logarithms, middle
 from eradio.profile.warming import Clock, Run, timed, warm_up
 
 
@@ -29,9 +27,8 @@ def rate(run: Run, protocol: Protocol, *, clock: Clock, stopwatch: Clock) -> Int
         while clock() - start < look or len(times) < FEWEST_ROUNDS:
             times.append(timed(run, calls, stopwatch))
         last = clock() - start >= protocol.max_seconds
-        logs = logarithms(np.array(times))
-        middle = median if steady(np.array(times)) else partial(undisturbed, width=band(logs))
-        found = series_interval(logs, middle, 1.0 if last else EARLY_LOOK).scaled(-1).exponential()
+        taken, widening = np.array(times), 1.0 if last else EARLY_LOOK
+        found = series_interval(logarithms(taken), middle(taken), widening).scaled(-1).exponential()
         if last or found.half_width() <= protocol.half_width:
             break
     return found

@@ -17,8 +17,12 @@ The numbers below were chosen on recordings of a shared machine (in 10 minutes 8
 simulated machines of `benchmarks/`, of other seeds than those that it prints.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
+
+from eradio.interval import Statistic, median
 
 _FASTEST = 0.05
 """The share of blocks whose mean stands for the fastest, as the very fastest is luck."""
@@ -72,10 +76,14 @@ def undisturbed(logs: NDArray[np.float64], width: float) -> NDArray[np.float64]:
     return np.asarray((ordered[rows, last // 2] + ordered[rows, (last + 1) // 2]) / 2)
 
 
+def middle(times: NDArray[np.float64]) -> Statistic:
+    """What takes a network's undisturbed time from logarithms, given [n] seconds of one call in each block."""
+    return median if steady(times) else partial(undisturbed, width=band(logarithms(times)))
+
+
 def undisturbed_seconds(times: NDArray[np.float64]) -> float:
     """What one call takes on the undisturbed machine, from [n] seconds of one call in each block."""
-    logs = logarithms(times)
-    return float(np.exp(np.median(logs) if steady(times) else undisturbed(logs[None], band(logs))[0]))
+    return float(np.exp(middle(times)(logarithms(times)[None])[0]))
 
 
 def share(times: NDArray[np.float64]) -> float:

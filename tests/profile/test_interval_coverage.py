@@ -7,12 +7,11 @@ thousand times, and a rule that covers 88 % or less fails almost surely.
 import numpy as np
 import pytest
 
-from benchmarks.simulated_machines import KINDS, draw
+from benchmarks.simulated_machines import KINDS, draw, measured
 from eradio.interval import bootstrap_interval
 from eradio.profile import throughput
 from eradio.profile.latency import binomial_cumulative
 from eradio.profile.target import SEARCH, STANDARD
-from eradio.profile.throughput import compare
 
 
 def at_least(count, coverage):
@@ -26,15 +25,7 @@ def at_most(count, coverage):
 
 def read(kind, seed, protocol):
     machine = draw(kind, seed)
-    (reading,) = compare(
-        [machine.candidate],
-        machine.canary,
-        protocol,
-        clock=machine.clock,
-        stopwatch=machine.stopwatch,
-        usual=machine.usual,
-    )
-    return machine.truth, reading
+    return machine.truth, measured(machine, protocol)
 
 
 def holding(protocol, each):
