@@ -19,6 +19,12 @@ def _no_cache_of_the_user_s(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True)
+def _no_cache_of_another_test(tmp_path_factory, monkeypatch):
+    """As above: which test of a process comes first must not decide what the next one finds measured."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def seed():
     """Fresh for each test, printed where one fails; ERADIO_TEST_SEED repeats it."""
