@@ -35,6 +35,8 @@ from eradio.profile.randomise import randomise_constants
 from eradio.profile.ready import deployed, job_of
 from eradio.profile.target import SEARCH
 from eradio.profile.throughput import compare
+from eradio.profile.undisturbed import undisturbed_seconds
+from eradio.profile.usual import remember_run, usual_canary
 from eradio.search_space import build, named
 
 NETWORKS = ("e_radio_mini", "e_radio_mini_s", "timm/mobilenetv3_small_050", "timm/resnet10t")
@@ -107,10 +109,7 @@ def main() -> None:
             files[name] = Path(folder) / f"{name.replace('/', '-')}.onnx"
             if not files[name].exists():
                 write_onnx(Flat(module), job.pictures, files[name], any_batch=False)
-        usual = {
-            precision: target.batch / calibrate(target, canary_folder=Path(folder), lock=None).images_per_second
-            for precision, target in targets.items()
-        }
+        units = {p: calibrate(target, canary_folder=Path(folder), lock=None) for p, target in targets.items()}
         cores = sorted(os.sched_getaffinity(0))
         for repeat in range(options.repeats):
             for loaded in (False, True) if repeat % 2 else (True, False):
@@ -118,14 +117,17 @@ def main() -> None:
                     os.sched_setaffinity(0, cores[:1] if loaded else cores)
                     for name, precision in cells:
                         here, target = prepared[name, precision], targets[precision]
+                        usual = usual_canary(units[precision], target, Path(folder))
                         (reading,) = compare(
                             [here.run],
                             canaries[precision].run,
                             target.protocol,
                             clock=time.perf_counter,
                             stopwatch=stopwatch(target),
-                            usual=usual[precision],
+                            usual=usual.seconds,
+                            scatter=usual.scatter,
                         )
+                        remember_run(target, Path(folder), undisturbed_seconds(reading.pairs.canary))
                         values[name, precision, loaded, "ours"].append(reading.ratio.value)
                         values[name, precision, loaded, "mean of 40"].append(mean_of_steps(here, target.batch))
                         values[name, precision, loaded, "benchmark_app"].append(benchmark_app(files[name], precision))
