@@ -5,7 +5,10 @@ it) and of a run of OpenVINO's `benchmark_app` on the network's ONNX file, on fo
 bfloat16. All are interleaved, so they see the same machine: half of them beside a process that multiplies matrices on
 another core. Named alternatives: the mean of 40 and `benchmark_app`, both in elapsed time as they come.
 
-    python benchmarks/throughput_repeatability.py [--repeats 10]      about 25 minutes
+Ours is printed over all repeats, and over those that say of themselves that they saw the machine undisturbed; what that
+is, is learnt from the runs that a folder remembers.
+
+    python benchmarks/throughput_repeatability.py [--repeats 10] [--canary FOLDER]      about 25 minutes
 """
 
 import argparse
@@ -85,13 +88,14 @@ def neighbour(present: bool) -> Iterator[None]:
 
 
 def variation(values: list[float]) -> float:
-    """Coefficient of variation."""
-    return float(np.std(values, ddof=1) / np.mean(values))
+    """Coefficient of variation; of fewer than three values there is none."""
+    return float(np.std(values, ddof=1) / np.mean(values)) if len(values) > 2 else float("nan")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--canary", type=Path, help="folder that remembers runs (default: a new one)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cells = [(name, precision) for precision in PRECISIONS for name in NETWORKS]
@@ -109,7 +113,9 @@ def main() -> None:
             files[name] = Path(folder) / f"{name.replace('/', '-')}.onnx"
             if not files[name].exists():
                 write_onnx(Flat(module), job.pictures, files[name], any_batch=False)
-        units = {p: calibrate(target, canary_folder=Path(folder), lock=None) for p, target in targets.items()}
+        store = options.canary or Path(folder)
+        store.mkdir(parents=True, exist_ok=True)
+        units = {p: calibrate(target, canary_folder=store, lock=None) for p, target in targets.items()}
         cores = sorted(os.sched_getaffinity(0))
         for repeat in range(options.repeats):
             for loaded in (False, True) if repeat % 2 else (True, False):
@@ -117,7 +123,7 @@ def main() -> None:
                     os.sched_setaffinity(0, cores[:1] if loaded else cores)
                     for name, precision in cells:
                         here, target = prepared[name, precision], targets[precision]
-                        usual = usual_canary(units[precision], target, Path(folder))
+                        usual = usual_canary(units[precision], target, store)
                         (reading,) = compare(
                             [here.run],
                             canaries[precision].run,
@@ -127,19 +133,33 @@ def main() -> None:
                             usual=usual.seconds,
                             scatter=usual.scatter,
                         )
-                        remember_run(target, Path(folder), undisturbed_seconds(reading.pairs.canary))
+                        remember_run(target, store, undisturbed_seconds(reading.pairs.canary))
                         values[name, precision, loaded, "ours"].append(reading.ratio.value)
+                        if reading.undisturbed > 0:
+                            values[name, precision, loaded, "undisturbed"].append(reading.ratio.value)
                         values[name, precision, loaded, "mean of 40"].append(mean_of_steps(here, target.batch))
                         values[name, precision, loaded, "benchmark_app"].append(benchmark_app(files[name], precision))
                 os.sched_setaffinity(0, cores)
             print(f"repeat {repeat + 1} of {options.repeats}, load average {os.getloadavg()[0]:.1f}", flush=True)
     grid = Table(title=f"Coefficient of variation of {options.repeats} repeats; OpenVINO, 64 px, batch 8, one thread")
-    for column in ("network", "precision", "neighbour", *WAYS, "mean of 40 / ours", "benchmark_app / ours"):
+    heads = (
+        "network",
+        "precision",
+        "neighbour",
+        *WAYS,
+        "mean of 40 / ours",
+        "benchmark_app / ours",
+        "undisturbed",
+        "of",
+    )
+    for column in heads:
         grid.add_column(column)
     for loaded in (False, True):
         for name, precision in cells:
             ours, mean, app = (variation(values[name, precision, loaded, way]) for way in WAYS)
+            quiet = values[name, precision, loaded, "undisturbed"]
             row = [f"{one:.1%}" for one in (ours, mean, app)] + [f"{mean / ours:.1f}", f"{app / ours:.1f}"]
+            row += [f"{variation(quiet):.1%}", f"{len(quiet)}"]
             grid.add_row(name, precision, "at work" if loaded else "none", *row)
     Console(width=130).print(grid)
 
