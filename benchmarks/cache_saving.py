@@ -114,7 +114,7 @@ def main(rounds: int) -> None:
             cached.batch(Page("train", step))
             filling.append(watch.lap())
         for size, name in STUDENTS.items():
-            student = new_student(partial(build, named(name)), shapes, 0, "0")
+            student = new_student(partial(build, named(name)), shapes, recipe, "0")
             trainer = Trainer(student, recipe, live, [])
             seconds = np.array([round_trip(trainer, student, live, cached, pictures, step) for step in range(rounds)])
             kept = seconds[rounds // 5 :]

@@ -12,6 +12,7 @@ from torch import Tensor
 from eradio.description import digest_of
 from eradio.distill.data import Dataset
 from eradio.distill.recipe import CODE_EPOCH, Recipe
+from eradio.distill.scales import Scales
 from eradio.distill.targets import Batch, LiveTargets, Page
 from eradio.features import Features
 from eradio.locks import locked, try_lock
@@ -31,6 +32,11 @@ class CachedTargets:
     def __init__(self, live: LiveTargets, folder: Path) -> None:
         self._live = live
         self._folder = folder
+
+    @property
+    def scales(self) -> Scales:
+        """How the answers were balanced before they were stored."""
+        return self._live.scales
 
     def batch(self, page: Page) -> Batch:
         """The batch on one page, from its file, or computed and kept if there is none."""

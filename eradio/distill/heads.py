@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from eradio.distill.scales import Scales
 from eradio.features import Features
 
 
@@ -22,6 +23,13 @@ class AdaptorHead(nn.Sequential):
 
     def __init__(self, wide_in: int, hidden: int, wide_out: int) -> None:
         super().__init__(nn.Linear(wide_in, hidden), nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, wide_out))
+
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that answers."""
+        layer = self[-1]
+        assert isinstance(layer, nn.Linear)
+        return layer
 
 
 class TeacherHeads(nn.Module):
@@ -50,6 +58,16 @@ class Heads(nn.ModuleDict):
     def __init__(self, student: tuple[int, int], teachers: Sequence[TeacherShape]) -> None:
         hidden = max(max(teacher.spatial_width, teacher.summary_width or 0) for teacher in teachers)
         super().__init__({teacher.name: TeacherHeads(student, teacher, hidden) for teacher in teachers})
+
+    def restore(self, scales: Scales) -> None:
+        """Fold the balance of each teacher's features into the last layers, so that they answer as the teacher does.
+
+        To be called once, after training.
+        """
+        for name, heads in self.items():
+            assert isinstance(heads, TeacherHeads)
+            if name in scales:
+                scales[name].fold(heads.summary.last if heads.summary else None, heads.spatial.last)
 
     def forward(self, features: Features) -> dict[str, Features]:
         """The student's answer in the place of each teacher, by the teacher's name."""

@@ -1,13 +1,28 @@
-"""The distillation losses of AM-RADIO (arXiv 2312.06709)."""
+"""What a student is told of its distance to a teacher.
+
+The terms are those of AM-RADIO (arXiv 2312.06709, section 3), PHI-S (arXiv 2410.01680, Table 13) and C-RADIOv4
+(arXiv 2601.17237); a recipe says how much each counts.
+"""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from eradio.distill.recipe import SpatialLoss
+from eradio.distill.recipe import SpatialLoss, SummaryLoss
 from eradio.features import Features
 
 _SHORTEST = 1e-8
+
+_STEEPEST = 1e-6
+"""Below this distance of a cosine from 1 the angle's gradient, which is without bound there, is held."""
+
+
+def cosines(student: Tensor, teacher: Tensor) -> Tensor:
+    """x·y / (|x| |y|) of vectors along the last axis: [..., C] and [..., C] to [...]."""
+    # Half the time of torch's cosine_similarity, which divides both sides element by element first.
+    lengths = torch.linalg.vector_norm(student, dim=-1) * torch.linalg.vector_norm(teacher, dim=-1)
+    cosine: Tensor = (student * teacher).sum(-1) / lengths.clamp_min(_SHORTEST)
+    return cosine
 
 
 def cosine_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -17,49 +32,135 @@ def cosine_loss(student: Tensor, teacher: Tensor) -> Tensor:
         student: [..., C].
         teacher: [..., C].
     """
-    # Half the time of torch's cosine_similarity, which divides both sides element by element first.
-    lengths = torch.linalg.vector_norm(student, dim=-1) * torch.linalg.vector_norm(teacher, dim=-1)
-    cosine: Tensor = (student * teacher).sum(-1) / lengths.clamp_min(_SHORTEST)
-    return 1 - cosine.mean()
+    return 1 - cosines(student, teacher).mean()
+
+
+def angles(student: Tensor, teacher: Tensor) -> Tensor:
+    """Angle in radians between vectors along the last axis: [..., C] and [..., C] to [...], from 0 to pi."""
+    return torch.acos(cosines(student, teacher).clamp(_STEEPEST - 1, 1 - _STEEPEST))
+
+
+def angle_loss(student: Tensor, teacher: Tensor, dispersion: float) -> Tensor:
+    """Mean of angle(x, y)² / Disp (C-RADIOv4, arXiv 2601.17237, the balanced summary loss).
+
+    Teachers whose summaries lie in a narrow cone would count for little by their cosines; divided by the cone's
+    width all count alike.
+
+    Args:
+        student: [..., C].
+        teacher: [..., C].
+        dispersion: see `dispersion_of`, in radians².
+    """
+    return (angles(student, teacher) ** 2).mean() / dispersion
+
+
+def dispersion_of(summaries: Tensor) -> float:
+    """Disp = E[angle(y, mean direction)²] in radians² of a teacher's summaries [N, C] (arXiv 2601.17237)."""
+    units = F.normalize(summaries.double(), dim=-1)
+    return float((angles(units, units.mean(0).expand_as(units)) ** 2).mean())
+
+
+def summary_loss(student: Tensor, teacher: Tensor, weights: SummaryLoss, dispersion: float = 1.0) -> Tensor:
+    """Weighted sum of cosine distance, angle, squared error and smooth-L1.
+
+    Args:
+        student: [B, C].
+        teacher: [B, C].
+        weights: of the terms.
+        dispersion: of the teacher, for the angle.
+    """
+    loss = _common(student, teacher, weights)
+    return loss + weights.angle * angle_loss(student, teacher, dispersion) if weights.angle else loss
 
 
 def spatial_loss(student: Tensor, teacher: Tensor, weights: SpatialLoss) -> Tensor:
-    """Cosine distance plus smooth-L1, 0.9 and 0.1 in the paper; maps are matched first.
+    """Weighted sum of cosine distance, squared error and smooth-L1 of every place; maps are matched first.
 
     Args:
         student: [B, C, h, w].
         teacher: [B, C, h', w'].
-        weights: of the two terms.
+        weights: of the terms.
     """
     student, teacher = match_maps(student, teacher)
-    student, teacher = student.movedim(1, -1), teacher.movedim(1, -1)
-    smooth = F.smooth_l1_loss(student, teacher)
-    return weights.cosine * cosine_loss(student, teacher) + weights.smooth_l1 * smooth
+    return _common(student.movedim(1, -1), teacher.movedim(1, -1), weights)
 
 
 def match_maps(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Resize two maps [B, C, h, w] bilinearly to the larger of their sizes, as the paper does."""
+    """Resize two maps [B, C, h, w] bilinearly to the larger of their sizes, as AM-RADIO does."""
     size = (max(first.shape[2], second.shape[2]), max(first.shape[3], second.shape[3]))
     return _resized(first, size), _resized(second, size)
 
 
+def shifted_overlap(student: Tensor, teacher: Tensor, shift: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The places that two maps of shifted views have in common (C-RADIOv4's shift-equivariant loss).
+
+    A student that saw another crop than its teacher cannot copy what the teacher puts at fixed positions.
+
+    Args:
+        student: [B, C, h, w].
+        teacher: [B, C, h, w], of a view `shift` places further down and to the right.
+        shift: rows and columns; negative is up and left.
+
+    Returns:
+        Both [B, C, h - |rows|, w - |columns|].
+    """
+    for axis, by in zip((2, 3), shift, strict=True):
+        left = student.shape[axis] - abs(by)
+        student = student.narrow(axis, max(0, by), left)
+        teacher = teacher.narrow(axis, max(0, -by), left)
+    return student, teacher
+
+
+def alignment_loss(student: Tensor, other: Tensor) -> Tensor:
+    """Mean squared difference of two of the student's own maps, normalised at every place (MESA in C-RADIOv4).
+
+    Layer norm without affine terms takes scale and offset away, so that only what a map says of the picture has to
+    agree between resolutions, shifts, or the student and its moving average.
+
+    Args:
+        student: [B, C, h, w].
+        other: [B, C, h', w'], without a gradient.
+    """
+    student, other = (one.movedim(1, -1) for one in match_maps(student, other))
+    return F.mse_loss(F.layer_norm(student, student.shape[-1:]), F.layer_norm(other, other.shape[-1:]))
+
+
 def distillation_losses(
-    answers: dict[str, Features], targets: dict[str, Features], weights: SpatialLoss
+    answers: dict[str, Features],
+    targets: dict[str, Features],
+    summary: SummaryLoss | None,
+    spatial: SpatialLoss | None,
+    dispersions: dict[str, float] | None = None,
 ) -> dict[str, Tensor]:
-    """The loss of every head, by the name `teacher/summary` or `teacher/spatial`; their sum is minimised.
+    """The loss of every head, by the name `teacher/summary` or `teacher/spatial`.
 
     Args:
         answers: the student's, through its adaptor heads, by teacher.
         targets: the teachers'.
-        weights: of the spatial loss' terms.
+        summary: weights of the summary loss' terms; None leaves summaries out.
+        spatial: of the spatial loss' terms; None leaves maps out.
+        dispersions: by teacher, for the angle; 1 where it is not known.
     """
     losses = {}
     for name, target in targets.items():
         answer = answers[name]
-        if target.summary is not None and answer.summary is not None:
-            losses[f"{name}/summary"] = cosine_loss(answer.summary, target.summary)
-        losses[f"{name}/spatial"] = spatial_loss(answer.spatial, target.spatial, weights)
+        if summary is not None and target.summary is not None and answer.summary is not None:
+            dispersion = (dispersions or {}).get(name, 1.0)
+            losses[f"{name}/summary"] = summary_loss(answer.summary, target.summary, summary, dispersion)
+        if spatial is not None:
+            losses[f"{name}/spatial"] = spatial_loss(answer.spatial, target.spatial, spatial)
     return losses
+
+
+def _common(student: Tensor, teacher: Tensor, weights: SummaryLoss | SpatialLoss) -> Tensor:
+    loss = student.new_zeros(())
+    if weights.cosine:
+        loss = loss + weights.cosine * cosine_loss(student, teacher)
+    if weights.mse:
+        loss = loss + weights.mse * F.mse_loss(student, teacher)
+    if weights.smooth_l1:
+        loss = loss + weights.smooth_l1 * F.smooth_l1_loss(student, teacher)
+    return loss
 
 
 def _resized(features: Tensor, size: tuple[int, int]) -> Tensor:

@@ -4,8 +4,9 @@ Pictures stay bytes until they reach a network, and answers are rounded to the s
 them: so a batch computed live and one read from the cache are the same bits on one machine.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from eradio.distill.data import Dataset, FolderPictures, crop_picture
 from eradio.distill.recipe import Recipe
+from eradio.distill.scales import Scales, measured_scales
 from eradio.distill.schedule import Slot, slot, whole
 from eradio.distill.teachers import Teacher, load_teacher
 from eradio.features import Features
@@ -61,18 +63,28 @@ class Batch:
 class Targets(Protocol):
     """Where a training run gets its batches from."""
 
+    @property
+    def scales(self) -> Scales:
+        """How the teachers' answers were balanced; empty where they were not."""
+        ...
+
     def batch(self, page: Page) -> Batch:
         """The batch on one page of the schedule."""
         ...
 
 
 class LiveTargets:
-    """Renders or decodes the pictures and asks the teachers, every time."""
+    """Renders or decodes the pictures and asks the teachers, every time.
+
+    Attributes:
+        scales: how their answers are balanced; empty where they are not.
+    """
 
     def __init__(self, recipe: Recipe, train: Dataset, validation: Dataset, guard: Guard = nullcontext) -> None:
         self._recipe = recipe
         self._data = {"train": train, "validation": validation}
         self._guard = guard
+        self.scales: Scales = {}
 
     @cached_property
     def teachers(self) -> tuple[Teacher, ...]:
@@ -82,14 +94,40 @@ class LiveTargets:
     def batch(self, page: Page) -> Batch:
         """The batch on one page; training pages have the recipe's batch size, the last validation page may not."""
         data = self._data[page.part]
-        pictures = torch.from_numpy(
-            np.stack([crop_picture(data.picture(s.picture), s, self._recipe.resolution) for s in self._slots(page)])
-        )
-        live = Batch(pictures, {})
-        with self._guard(), torch.no_grad():
-            inputs = live.inputs()
-            targets = {teacher.name: self._rounded(teacher(inputs)) for teacher in self.teachers}
+        pictures = self._pictures(page)
+        targets = {name: self._rounded(name, answer) for name, answer in self._answers(pictures).items()}
         return Batch(pictures, targets, tuple(data.unreadable()) if isinstance(data, FolderPictures) else ())
+
+    def balanced(self, scales: Scales) -> "LiveTargets":
+        """The same teachers, their answers balanced."""
+        other = copy(self)
+        other.scales = scales
+        return other
+
+    def measured_scales(self) -> Scales:
+        """How the recipe balances the teachers, from its first training pictures.
+
+        Raises:
+            EradioError: a balance does not exist for a teacher.
+        """
+        balance, batch = self._recipe.balance, self._recipe.batch
+        numbers = range(-(-balance.pictures // batch))
+
+        def answers() -> Iterator[dict[str, Features]]:
+            for number in numbers:
+                yield self._answers(self._pictures(Page("train", number)))
+
+        return measured_scales(balance, answers())
+
+    def _pictures(self, page: Page) -> Tensor:
+        data = self._data[page.part]
+        squares = [crop_picture(data.picture(s.picture), s, self._recipe.resolution) for s in self._slots(page)]
+        return torch.from_numpy(np.stack(squares))
+
+    def _answers(self, pictures: Tensor) -> dict[str, Features]:
+        with self._guard(), torch.no_grad():
+            inputs = Batch(pictures, {}).inputs()
+            return {teacher.name: teacher(inputs) for teacher in self.teachers}
 
     def _slots(self, page: Page) -> list[Slot]:
         recipe, pictures = self._recipe, len(self._data[page.part])
@@ -103,7 +141,9 @@ class LiveTargets:
         numbers = (page.number * recipe.batch + place for place in places)
         return [whole(number) for number in numbers if number < wanted]
 
-    def _rounded(self, answer: Features) -> Features:
+    def _rounded(self, name: str, answer: Features) -> Features:
+        if name in self.scales:
+            answer = self.scales[name].balance(answer)
         kind = getattr(torch, self._recipe.stored)
         summary = None if answer.summary is None else answer.summary.to(kind).contiguous()
         return Features(summary, answer.spatial.to(kind).contiguous())

@@ -14,6 +14,7 @@ from eradio.distill.losses import distillation_losses
 from eradio.distill.recipe import Recipe
 from eradio.distill.schedule import decay_start, learning_rate
 from eradio.distill.targets import Batch, Page, Targets, training_page
+from eradio.distill.weighting import FixedSum, loss_sum
 from eradio.features import Features
 
 Guard = Callable[[], AbstractContextManager[None]]
@@ -27,11 +28,12 @@ class DivergedError(Exception):
 class Student(nn.Module):
     """A backbone with its adaptor heads: what a recipe trains."""
 
-    def __init__(self, backbone: nn.Module, teachers: tuple[TeacherShape, ...]) -> None:
+    def __init__(self, backbone: nn.Module, teachers: tuple[TeacherShape, ...], recipe: Recipe) -> None:
         super().__init__()
         self.backbone = backbone
         widths = (int(backbone.summary_width), int(backbone.spatial_width))  # type: ignore[arg-type]
         self.heads = Heads(widths, teachers)
+        self.sum = loss_sum(recipe.weighting, recipe.loss_weights(), widths[0])
 
     def forward(self, pictures: Tensor) -> dict[str, Features]:
         """Pictures [B, 3, R, R] in [0, 1] to an answer in the place of each teacher, by name."""
@@ -57,6 +59,8 @@ class Trainer:
         self._student = student.to(memory_format=torch.channels_last)
         self._recipe = recipe
         self._targets = targets
+        self._dispersions = {name: scale.dispersion for name, scale in targets.scales.items()}
+        self._score = FixedSum(recipe.loss_weights())
         self._validation = validation
         self._optimiser = torch.optim.AdamW(
             _groups(student, recipe.optimiser.weight_decay),
@@ -98,22 +102,25 @@ class Trainer:
             if self._step == steps or kept.due():
                 kept.save(self._checkpoint(steps))
         parts = self.validate(guard)
-        return Outcome(steps, tuple(self._curve), sum(parts.values()), parts, tuple(sorted(self._unreadable)))
+        loss = sum(self._score.weights[name] * part for name, part in parts.items())
+        return Outcome(steps, tuple(self._curve), loss, parts, tuple(sorted(self._unreadable)))
 
     def step(self, batch: Batch, steps: int) -> float:
-        """Take one step of a rung of `steps` on a batch and return its loss."""
+        """Take one step of a rung of `steps` on a batch and return its loss, by the teachers' fixed weights."""
         rate = learning_rate(self._step, steps, self._recipe.optimiser)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self._student.train()
-        losses = distillation_losses(self._student(batch.inputs()), batch.floats(), self._recipe.spatial)
-        loss = torch.stack(list(losses.values())).sum()
+        features = self._student.backbone(batch.inputs())
+        losses = self._losses(self._student.heads(features), batch)
+        loss = self._student.sum(losses, features.summary)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimiser.step()
         self._step += 1
         self._unreadable.update(batch.unreadable)
-        value = loss.item()
+        with torch.no_grad():
+            value = float(self._score(losses, None))
         self._curve.append((self._step, value, rate))
         return value
 
@@ -127,7 +134,7 @@ class Trainer:
             # Not inside the guard: live targets hold it for themselves, and to hold it twice may wait for ever.
             batch = self._targets.batch(page)
             with guard():
-                losses = distillation_losses(self._student(batch.inputs()), batch.floats(), self._recipe.spatial)
+                losses = self._losses(self._student(batch.inputs()), batch)
             count = len(batch.pictures)
             pictures += count
             for name, loss in losses.items():
@@ -137,6 +144,10 @@ class Trainer:
         if not all(math.isfinite(value) for value in means.values()):
             raise DivergedError(f"the validation loss is not finite after {self._step} steps")
         return means
+
+    def _losses(self, answers: dict[str, Features], batch: Batch) -> dict[str, Tensor]:
+        recipe = self._recipe
+        return distillation_losses(answers, batch.floats(), recipe.summary, recipe.spatial, self._dispersions)
 
     def _checkpoint(self, steps: int) -> Checkpoint:
         return Checkpoint(
@@ -159,20 +170,20 @@ class Trainer:
 
 
 def new_student(
-    build: Callable[[int], nn.Module], teachers: tuple[TeacherShape, ...], seed: int, identity: str
+    build: Callable[[int], nn.Module], teachers: tuple[TeacherShape, ...], recipe: Recipe, identity: str
 ) -> Student:
     """A student whose first weights are a function of the recipe's seed and its training identity alone.
 
     Args:
         build: makes the backbone from a seed.
         teachers: what the heads must know of the teachers.
-        seed: of the recipe.
+        recipe: its seed and its weighting of losses count.
         identity: hexadecimal digest of the training.
     """
-    own = (int(identity, 16) ^ seed) % 2**63
+    own = (int(identity, 16) ^ recipe.seed) % 2**63
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(own)
-        return Student(build(own), teachers)
+        return Student(build(own), teachers, recipe)
 
 
 def _groups(student: Student, weight_decay: float) -> list[dict[str, object]]:

@@ -133,8 +133,10 @@ def _finish(run: Run, finalist: Finalist, show: Show) -> FinalistRecord:
     write_tensors(finalist.folder(run) / "student.safetensors", student.state_dict())
     comparisons: tuple[Comparison, ...] = ()
     if run.bench is not None:
+        before = untrained(run, network)
+        before.heads.restore(run.scales)
         with run.device.training():
-            comparisons = run.bench.compare(student, untrained(run, network))
+            comparisons = run.bench.compare(student, before)
     return FinalistRecord(**known, score=score_of(outcome), curve=curve_of(outcome), comparisons=comparisons)
 
 

@@ -95,17 +95,22 @@ def measured(run: Run, network: Network, folder: Path) -> Measurement:
 def teach(
     run: Run, network: Network, folder: Path, steps: int, watch: Watcher | None = None
 ) -> tuple[Student, Outcome]:
-    """Train a student of the network to `steps` from whatever checkpoint its folder holds."""
+    """Train a student of the network to `steps` from whatever checkpoint its folder holds.
+
+    Its heads answer in the teachers' own scales.
+    """
     student = untrained(run, network)
     validation = [page for page in run.pages(range(0)) if page.part == "validation"]
     trainer = Trainer(student, run.config.recipe, run.targets, validation)
-    return student, trainer.run(steps, CheckpointFolder(folder), guard=run.device.training, watch=watch)
+    outcome = trainer.run(steps, CheckpointFolder(folder), guard=run.device.training, watch=watch)
+    student.heads.restore(run.scales)
+    return student, outcome
 
 
 def untrained(run: Run, network: Network) -> Student:
     """The student as it is before its first step."""
-    seed = run.config.recipe.seed
-    return new_student(lambda own: build(network, own), run.shapes(), seed, run.training_identity(network))
+    identity = run.training_identity(network)
+    return new_student(lambda own: build(network, own), run.shapes(), run.config.recipe, identity)
 
 
 def networks_own(error: Exception) -> bool:
@@ -130,7 +135,7 @@ def manifest(run: Run, network: Network) -> dict[str, Any]:
         "training": run.training_identity(network),
         "recipe": digest_of(run.config.recipe.identity()),
         "data": [one.digest for one in run.data],
-        "teachers": {teacher.name: teacher.digest for teacher in run.live.teachers},
+        "teachers": {teacher.name: teacher.digest for teacher in run.asked.teachers},
         "target": run.config.target.digest(),
         "seed": run.config.recipe.seed,
     }

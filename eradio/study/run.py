@@ -12,10 +12,11 @@ from eradio.distill.cache import CachedTargets, cache_identity
 from eradio.distill.data import Dataset, FolderPictures, open_data, whole_pictures
 from eradio.distill.heads import TeacherShape
 from eradio.distill.recipe import CODE_EPOCH, ScenesData, training_identity
+from eradio.distill.scales import Scales, read_scales, write_scales
 from eradio.distill.targets import LiveTargets, Page, Targets, pages
 from eradio.errors import EradioError
 from eradio.files import read_json, write_json
-from eradio.locks import DeviceLock, default_lock_folder
+from eradio.locks import DeviceLock, default_lock_folder, locked
 from eradio.manifest import environment
 from eradio.profile.record import environment_of
 from eradio.search_space import Network, SearchSpace, baselines, named
@@ -25,6 +26,9 @@ from eradio.study.ledger import Ledger
 from eradio.study.storage import open_studies
 
 _CALIBRATION_PICTURES = 64
+
+_SCALES_SECONDS = 3600.0
+"""The first worker asks large teachers for a thousand pictures meanwhile."""
 
 _MACHINE = ("machine", "cpu", "cores", "gpu", "driver", "cuda", "libraries")
 """What a throughput must have in common with another to stand on one front, as `environment` names it."""
@@ -63,14 +67,30 @@ class Run:
         return open_data(self.config.recipe)
 
     @cached_property
-    def live(self) -> LiveTargets:
-        """The teachers, asked anew each time."""
+    def asked(self) -> LiveTargets:
+        """The teachers, asked anew each time, as they answer."""
         return LiveTargets(self.config.recipe, *self.data, guard=self.device.training)
+
+    @cached_property
+    def live(self) -> LiveTargets:
+        """The same, balanced as the recipe says."""
+        return self.asked.balanced(self.scales)
+
+    @cached_property
+    def scales(self) -> Scales:
+        """How the recipe balances the teachers' answers: measured by the first worker, read by all others."""
+        if not self.config.recipe.needs_scales():
+            return {}
+        path = self.folder / "scales.safetensors"
+        with locked(self.folder / "scales.lock", timeout=_SCALES_SECONDS):
+            if not path.exists():
+                write_scales(path, self.asked.measured_scales())
+        return read_scales(path)
 
     @cached_property
     def cached(self) -> CachedTargets:
         """The teachers, asked once a page."""
-        identity = cache_identity(self.config.recipe, self.data, [t.digest for t in self.live.teachers])
+        identity = cache_identity(self.config.recipe, self.data, [t.digest for t in self.asked.teachers])
         return CachedTargets(self.live, self.folder / "targets" / identity)
 
     @cached_property
@@ -87,7 +107,7 @@ class Run:
     @cached_property
     def bench(self) -> Bench | None:
         """Labelled test pictures, where the study is of the embedded world."""
-        return Bench(self.live.teachers) if isinstance(self.config.recipe.data, ScenesData) else None
+        return Bench(self.asked.teachers) if isinstance(self.config.recipe.data, ScenesData) else None
 
     def check(self) -> dict[str, str]:
         """Open all that the study is made of, before anything is written, and return its digests.
@@ -108,7 +128,7 @@ class Run:
             "machine and libraries": digest_of({key: environment_of(self.config.target)[key] for key in _MACHINE}),
             "training data": self.data[0].digest,
             "validation data": self.data[1].digest,
-            **{f"teacher {teacher.name}": teacher.digest for teacher in self.live.teachers},
+            **{f"teacher {teacher.name}": teacher.digest for teacher in self.asked.teachers},
         }
 
     def begin(self, digests: dict[str, str]) -> None:
@@ -136,7 +156,7 @@ class Run:
 
     def shapes(self) -> tuple[TeacherShape, ...]:
         """The teachers' names and widths, for the heads."""
-        return tuple(TeacherShape(t.name, t.summary_width, t.spatial_width) for t in self.live.teachers)
+        return tuple(TeacherShape(t.name, t.summary_width, t.spatial_width) for t in self.asked.teachers)
 
     def pages(self, steps: range) -> list[Page]:
         """Validation and the training pages of some steps."""

@@ -7,8 +7,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from eradio.distill.losses import cosine_loss, distillation_losses, match_maps, spatial_loss
-from eradio.distill.recipe import SpatialLoss
+from eradio.distill.losses import (
+    alignment_loss,
+    angle_loss,
+    cosine_loss,
+    dispersion_of,
+    distillation_losses,
+    match_maps,
+    shifted_overlap,
+    spatial_loss,
+    summary_loss,
+)
+from eradio.distill.recipe import SpatialLoss, SummaryLoss
 from eradio.features import Features
 
 
@@ -90,7 +100,7 @@ def test_a_teacher_without_a_summary_has_no_summary_loss() -> None:
         "clip": Features(_maps(7, 2, 6), _maps(8, 2, 6, 8, 8)),
         "sam": Features(None, _maps(9, 2, 6, 8, 8)),
     }
-    losses = distillation_losses(answers, targets, SpatialLoss())
+    losses = distillation_losses(answers, targets, SummaryLoss(), SpatialLoss())
     assert set(losses) == {"clip/summary", "clip/spatial", "sam/spatial"}
     clip, target = answers["clip"].summary, targets["clip"].summary
     assert clip is not None
@@ -99,3 +109,86 @@ def test_a_teacher_without_a_summary_has_no_summary_loss() -> None:
     assert torch.allclose(
         losses["sam/spatial"], spatial_loss(answers["sam"].spatial, targets["sam"].spatial, SpatialLoss())
     )
+
+
+def test_either_kind_of_loss_can_be_left_out() -> None:
+    answers = {"clip": Features(_maps(5, 2, 6), _maps(6, 2, 6, 4, 4))}
+    targets = {"clip": Features(_maps(7, 2, 6), _maps(8, 2, 6, 8, 8))}
+    assert set(distillation_losses(answers, targets, None, SpatialLoss())) == {"clip/spatial"}
+    assert set(distillation_losses(answers, targets, SummaryLoss(), None)) == {"clip/summary"}
+
+
+def test_squared_error_by_hand() -> None:
+    student, teacher = torch.zeros(1, 2, 1, 1), torch.tensor([3.0, 1.0]).view(1, 2, 1, 1)
+    weights = SpatialLoss(cosine=0, smooth_l1=0, mse=2)
+    assert spatial_loss(student, teacher, weights).item() == pytest.approx(2 * (9 + 1) / 2)
+
+
+@pytest.mark.parametrize("degrees", [1.0, 30.0, 90.0, 150.0])
+def test_the_angle_loss_is_the_square_of_the_angle_over_the_dispersion(degrees: float) -> None:
+    angle = math.radians(degrees)
+    x, y = torch.tensor([[2.0, 0.0]]).double(), torch.tensor([[math.cos(angle), math.sin(angle)]]).double()
+    assert angle_loss(x, y, 0.7).item() == pytest.approx(angle**2 / 0.7, rel=1e-6)
+    assert angle_loss(5 * x, 0.1 * y, 0.7).item() == pytest.approx(angle**2 / 0.7, rel=1e-6)
+
+
+@pytest.mark.parametrize("y", [(1.0, 0.0), (-1.0, 0.0)])
+def test_the_angle_loss_has_a_finite_gradient_at_equal_and_opposite_vectors(y: tuple[float, float]) -> None:
+    x = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    angle_loss(x, torch.tensor([y]), 1.0).backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+def test_dispersion_is_the_mean_square_of_the_angle_to_the_mean_direction() -> None:
+    """Vectors on a cone of 20 degrees about an axis, whatever their lengths."""
+    opening = math.radians(20)
+    around = torch.linspace(0, 2 * math.pi, 9, dtype=torch.float64)[:-1]
+    cone = torch.stack(
+        [
+            torch.full_like(around, math.cos(opening)),
+            math.sin(opening) * around.cos(),
+            math.sin(opening) * around.sin(),
+        ],
+        dim=1,
+    )
+    lengths = torch.arange(1.0, 9.0, dtype=torch.float64)[:, None]
+    assert dispersion_of(lengths * cone) == pytest.approx(opening**2, rel=1e-6)
+
+
+def test_narrow_and_wide_teachers_count_alike_by_the_balanced_loss() -> None:
+    """A student that always answers the mean direction is as bad for one as for the other."""
+    axis = torch.zeros(400, 8, dtype=torch.float64)
+    axis[:, 0] = 1
+    found = []
+    for width in (0.05, 0.5):
+        teacher = axis + width * _maps(3, 400, 8)
+        middle = torch.nn.functional.normalize(teacher, dim=-1).mean(0).expand_as(teacher)
+        weights = SummaryLoss(cosine=0, angle=1)
+        found.append(summary_loss(middle, teacher, weights, dispersion_of(teacher)).item())
+    assert found == pytest.approx([1.0, 1.0], rel=1e-6)
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (1, 0), (0, -2), (2, 1), (-1, 3), (-2, -1)])
+def test_maps_of_shifted_views_agree_where_they_overlap(shift: tuple[int, int]) -> None:
+    scene, size, margin = _maps(11, 1, 3, 16, 16), 8, 4
+    rows, columns = shift
+    student = scene[:, :, margin : margin + size, margin : margin + size]
+    teacher = scene[:, :, margin + rows : margin + rows + size, margin + columns : margin + columns + size]
+    first, second = shifted_overlap(student, teacher, shift)
+    assert first.shape[2:] == (size - abs(rows), size - abs(columns))
+    assert torch.equal(first, second)
+
+
+def test_alignment_asks_for_the_same_picture_not_the_same_scale() -> None:
+    student = _maps(12, 2, 6, 4, 4)
+    assert alignment_loss(student, 3 * student + 5).item() == pytest.approx(0, abs=1e-5)
+    assert alignment_loss(student, _maps(13, 2, 6, 4, 4)) > 0.5
+    assert alignment_loss(student, F.interpolate(student, scale_factor=2, mode="bilinear")).item() == pytest.approx(0)
+
+
+def test_a_loss_without_any_term_is_refused() -> None:
+    with pytest.raises(ValueError, match="null in place"):
+        SpatialLoss(cosine=0, smooth_l1=0)
+    with pytest.raises(ValueError, match="null in place"):
+        SummaryLoss(cosine=0)

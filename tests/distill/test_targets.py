@@ -64,7 +64,7 @@ def test_training_on_cached_targets_is_training_on_live_ones_bit_for_bit(live: L
     network = named("e_radio_mini_s")
     results = []
     for name, targets in (("live", live), ("cached", CachedTargets(live, tmp_path / "cache"))):
-        student = new_student(lambda seed: build(network, seed), shapes, 0, network.digest())
+        student = new_student(lambda seed: build(network, seed), shapes, RECIPE, network.digest())
         outcome = Trainer(student, RECIPE, targets, PAGES[:2]).run(3, CheckpointFolder(tmp_path / name))
         results.append((outcome, student.state_dict()))
     (first, weights), (second, others) = results

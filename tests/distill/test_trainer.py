@@ -13,6 +13,7 @@ from eradio.distill.data import open_data
 from eradio.distill.heads import TeacherShape
 from eradio.distill.losses import distillation_losses
 from eradio.distill.recipe import Optimiser, Recipe
+from eradio.distill.scales import Scales
 from eradio.distill.targets import Batch, LiveTargets, Page, pages
 from eradio.distill.trainer import DivergedError, Student, Trainer, new_student
 from eradio.errors import EradioError
@@ -43,6 +44,7 @@ class Noise:
     """Targets that are a function of the page and nothing else."""
 
     def __init__(self, spoiled: int = -1) -> None:
+        self.scales: Scales = {}
         self.spoiled = spoiled
         self.asked: list[Page] = []
 
@@ -62,7 +64,7 @@ class StopError(Exception):
 
 
 def _student() -> Student:
-    return new_student(lambda seed: Backbone(), TEACHERS, RECIPE.seed, "abc")
+    return new_student(lambda seed: Backbone(), TEACHERS, RECIPE, "abc")
 
 
 def _trainer(student: Student, noise: Noise | None = None) -> Trainer:
@@ -79,7 +81,7 @@ def test_first_weights_follow_from_seed_and_identity() -> None:
     first = _student()
     torch.manual_seed(6)
     assert _equal(first, _student())
-    assert not _equal(first, new_student(lambda seed: Backbone(), TEACHERS, RECIPE.seed, "abd"))
+    assert not _equal(first, new_student(lambda seed: Backbone(), TEACHERS, RECIPE, "abd"))
 
 
 @pytest.mark.parametrize("stop", [1, 7, 15, 16, 19])
@@ -169,7 +171,8 @@ def test_validation_is_the_mean_over_pictures_whatever_the_pages(tmp_path: Path)
     parts = _trainer(student, noise).validate()
     pages = [noise.batch(page) for page in VALIDATION]
     with torch.no_grad():
-        each = [distillation_losses(student(page.inputs()), page.floats(), RECIPE.spatial) for page in pages]
+        losses = [RECIPE.summary, RECIPE.spatial]
+        each = [distillation_losses(student(page.inputs()), page.floats(), *losses) for page in pages]
     for name, value in parts.items():
         assert value == pytest.approx((4 * each[0][name].item() + each[1][name].item()) / 5)
 
@@ -185,7 +188,7 @@ def test_labels_and_captions_never_reach_distillation(tmp_path: Path, monkeypatc
     recipe = Recipe(batch=2, validation=2, steps=2, finalist_steps=2)
     live = LiveTargets(recipe, *open_data(recipe))
     shapes = [TeacherShape(one.name, one.summary_width, one.spatial_width) for one in live.teachers]
-    student = new_student(lambda seed: Backbone(), tuple(shapes), recipe.seed, "abc")
+    student = new_student(lambda seed: Backbone(), tuple(shapes), recipe, "abc")
     validation = [page for page in pages(recipe, range(0), 10) if page.part == "validation"]
     outcome = Trainer(student, recipe, live, validation).run(2, CheckpointFolder(tmp_path))
     assert len(outcome.curve) == 2

@@ -14,6 +14,7 @@ import torch
 
 from eradio.cli import run_command
 from eradio.distill.heads import TeacherShape
+from eradio.distill.recipe import Recipe
 from eradio.distill.trainer import new_student
 from eradio.errors import EradioError
 from eradio.export import export, find_trained
@@ -41,7 +42,7 @@ def trial(folder: Path, network: dict | str = "e_radio_mini_s") -> Path:
     write_json(folder / "architecture.json", plain)
     module = named(str(folder / "architecture.json"))
     shapes = (TeacherShape("clip", 6, 8), TeacherShape("sam", None, 4))
-    student = new_student(lambda seed: build(module, 9), shapes, 0, "abc")
+    student = new_student(lambda seed: build(module, 9), shapes, Recipe(), "abc")
     for name, value in student.state_dict().items():
         if name.endswith("running_mean"):
             value.normal_(0, 0.1)

@@ -31,6 +31,11 @@ class TeacherSpec(Description):
     resolution: int | None = Field(default=None, ge=16, le=2048)
     """Side in pixels at which a published CLIP or DINO looks, if not its own."""
 
+    summary_weight: float = Field(default=1.0, ge=0)
+    """What its summary loss counts among all losses."""
+    spatial_weight: float = Field(default=1.0, ge=0)
+    """What its spatial loss counts."""
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.weights == SHIPPED and self.model is not None:
