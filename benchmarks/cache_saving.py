@@ -25,8 +25,11 @@ from torch import Tensor
 from eradio.distill.cache import CachedTargets
 from eradio.distill.data import open_data
 from eradio.distill.heads import TeacherShape
-from eradio.distill.targets import LiveTargets, Page, Targets
-from eradio.distill.trainer import Student, Trainer, new_student
+from eradio.distill.pages import Page
+from eradio.distill.setting import Share
+from eradio.distill.student import Student, new_student
+from eradio.distill.targets import LiveTargets, Targets
+from eradio.distill.trainer import Trainer
 from eradio.interval import bootstrap_interval
 from eradio.search_space import build, named
 from eradio.study.config import DEFAULT, StudyConfig
@@ -64,10 +67,11 @@ def round_trip(
     """Seconds of a live step, a cached one, the pictures, the teachers' forward, the student's forward."""
     page = Page("train", step)
     inputs: Tensor = cached.batch(page).inputs()
+    share = Share(0, range(len(inputs)), len(inputs))
     watch = Stopwatch()
-    trainer.step(live.batch(page), 1000)
+    trainer.step({share: live.batch(page)}, 1000)
     times = [watch.lap()]
-    trainer.step(cached.batch(page), 1000)
+    trainer.step({share: cached.batch(page)}, 1000)
     times.append(watch.lap())
     pictures.batch(page)
     times.append(watch.lap())

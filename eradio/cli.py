@@ -102,6 +102,46 @@ def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_
         draw_profile(found, picture)
 
 
+@cli.command(epilog="Example: eradio distill e_radio_mini --config quickstart")
+@click.argument("network")
+@click.option("--config", default="quickstart", show_default=True, help="A shipped recipe, or one of yours as YAML.")
+@click.option("--data", type=_FILE, help="A folder of your own pictures, instead of the recipe's.")
+@click.option("--steps", type=click.IntRange(1), help="Length, instead of the recipe's.")
+@click.option("--start-from", "start", type=_FILE, help="Folder of a student to begin with, as a next stage does.")
+@click.option("--out", type=_FILE, help="Run folder (default: runs/distill-NETWORK-RECIPE).")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--micro-batch", type=click.IntRange(1), help="Pictures of one forward pass (default: all of a step's).")
+@click.option("--checkpointing", is_flag=True, help="Compute activations twice instead of keeping them.")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Processes that make pictures ahead (default: 0).")
+def distill(network: str, config: str, data: Path | None, steps: int | None, out: Path | None, **options: Any) -> int:
+    """Teach one network by a recipe; the same command goes on where it was stopped.
+
+    NETWORK is a network's name, an architecture file, or the folder of a trial or finalist. Several processes or
+    machines: torchrun --nproc-per-node 8 -m eradio distill NETWORK ...
+    """
+    from eradio.distill.recipe import Recipe
+    from eradio.distill.run import distil
+    from eradio.distill.setting import setting_for
+    from eradio.distill.trainer import StoppedError
+    from eradio.export import find_trained
+
+    recipe = Recipe.named(config).changed(data=data, steps=steps)
+    folder = out or Path("runs") / f"distill-{Path(network).stem}-{Path(config).stem}"
+    setting = setting_for(options["device"], options["micro_batch"], options["checkpointing"])
+    console = _console()
+    try:
+        outcome = distil(
+            find_trained(network).network, recipe, folder, setting=setting, workers=options["workers"],
+            start=options["start"], console=console,
+        )  # fmt: skip
+    except StoppedError as error:
+        return _complain(f"Asked to stop: step {error.step} is kept. Run the same command again to go on.", 143)
+    for name, value in outcome.parts.items():
+        console.print(f"{name}: {value:.4f}", markup=False, highlight=False)
+    console.print(f"Loss {outcome.loss:.4f} after {outcome.steps} steps; the student is in {folder}", soft_wrap=True)
+    return 0
+
+
 @cli.command(epilog="Example: eradio export runs/default/finalists/candidate-0003 --to onnx --resolution 64")
 @click.argument("checkpoint")
 @click.option("--to", required=True, help="onnx, torch (a torch.export program), timm, or hf.")

@@ -14,3 +14,7 @@ class Features(NamedTuple):
 
     summary: Tensor | None
     spatial: Tensor
+
+    def float(self) -> "Features":
+        """Both in single precision."""
+        return Features(None if self.summary is None else self.summary.float(), self.spatial.float())

@@ -12,7 +12,7 @@ ROOMS = sorted(path.name for path in ROOT.iterdir() if (path / "__init__.py").is
 MAY = {
     "scenes": set(),
     "search_space": set(),
-    "distill": {"scenes"},
+    "distill": {"scenes", "search_space"},
     "profile": {"search_space"},
     "evaluation": set(),
     "export": {"search_space"},

@@ -105,6 +105,14 @@ class Balanced:
         return features @ self.back.to(kind).T + self.mean.to(kind)
 
     @torch.no_grad()
+    def unfold(self, layer: nn.Linear) -> None:
+        """Let a layer that answers in the teacher's own scale answer balanced: W' = A W, b' = A (b - mu)."""
+        bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
+        weight, offset = self.there @ layer.weight.double(), self.there @ (bias.double() - self.mean)
+        layer.weight.copy_(weight)
+        layer.bias = nn.Parameter(offset.to(layer.weight.dtype))
+
+    @torch.no_grad()
     def fold(self, layer: nn.Linear) -> None:
         """Let a head's last layer answer in the teacher's own scale: W = T W', b = T b' + mu, with T = A^-1."""
         bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from eradio.description import digest_of
 from eradio.distill.data import Dataset
+from eradio.distill.pages import Page
 from eradio.distill.recipe import CODE_EPOCH, Recipe
 from eradio.distill.scales import Scales
-from eradio.distill.targets import Batch, LiveTargets, Page
+from eradio.distill.targets import Batch, LiveTargets
 from eradio.features import Features
 from eradio.locks import locked, try_lock
 from eradio.tensors import write_tensors
@@ -40,12 +41,8 @@ class CachedTargets:
 
     def batch(self, page: Page) -> Batch:
         """The batch on one page, from its file, or computed and kept if there is none."""
-        path = self._path(page)
-        stored = _read(path)
-        if stored is not None:
-            return stored
-        with locked(self._lock(page), timeout=_PATIENCE_SECONDS):
-            return _read(path) or self._compute(page, path)
+        whole = self._whole(page._replace(rows=None))
+        return whole if page.rows is None else whole.cut(slice(page.rows.start, page.rows.stop))
 
     def fill(self, pages: Iterable[Page]) -> Iterator[Page]:
         """Compute the missing pages that no other process is computing, and yield each as it is done."""
@@ -64,17 +61,25 @@ class CachedTargets:
         """The pages that have no file yet."""
         return [page for page in pages if not self._path(page).exists()]
 
+    def _whole(self, page: Page) -> Batch:
+        path = self._path(page)
+        stored = _read(path)
+        if stored is not None:
+            return stored
+        with locked(self._lock(page), timeout=_PATIENCE_SECONDS):
+            return _read(path) or self._compute(page, path)
+
     def _compute(self, page: Page, path: Path) -> Batch:
         batch = self._live.batch(page)
         _write(path, batch)
         return batch
 
     def _path(self, page: Page) -> Path:
-        return self._folder / f"{page.part}-{page.number:06d}.safetensors"
+        return self._folder / f"{page.part}-{page.number:06d}{_suffix(page)}.safetensors"
 
     def _lock(self, page: Page) -> Path:
         # One lock for a few pages keeps the folder small; it only ever delays a page of the same residue.
-        return self._folder / f"filling-{page.part}-{page.number % 32}.lock"
+        return self._folder / f"filling-{page.part}-{page.number % 32}{_suffix(page)}.lock"
 
 
 def cache_identity(recipe: Recipe, data: Sequence[Dataset], teachers: Sequence[str]) -> str:
@@ -103,6 +108,10 @@ def choose(mode: str, needed: int, free: int) -> tuple[bool, str]:
     return False, f"live targets: {size} would take more than a quarter of the {free / 1e9:.1f} GB free"
 
 
+def _suffix(page: Page) -> str:
+    return f"-partition-{page.partition}" if page.partition else ""
+
+
 def _flat(batch: Batch) -> dict[str, Tensor]:
     flat = {"pictures": batch.pictures}
     for name, answer in batch.targets.items():
@@ -114,7 +123,7 @@ def _flat(batch: Batch) -> dict[str, Tensor]:
 
 def _write(path: Path, batch: Batch) -> None:
     names = {"teachers": json.dumps(list(batch.targets)), "unreadable": json.dumps(batch.unreadable)}
-    write_tensors(path, _flat(batch), names)
+    write_tensors(path, {name: tensor.cpu() for name, tensor in _flat(batch).items()}, names)
 
 
 def _read(path: Path) -> Batch | None:

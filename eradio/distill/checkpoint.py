@@ -18,27 +18,35 @@ _SECONDS_BETWEEN = 5.0
 @dataclass(frozen=True)
 class Checkpoint:
     """All that a run needs to go on: the rung's length, the steps done, weights, optimiser
-    state, curve and unreadable files."""
+    state, the weights' moving average, curve and unreadable files."""
 
     steps: int
     step: int
     student: dict[str, Tensor]
     optimiser: dict[str, Any]
+    average: dict[str, Tensor] | None
     curve: tuple[tuple[int, float, float], ...]
     unreadable: tuple[str, ...]
 
 
 class CheckpointFolder:
-    """The checkpoints of one training identity; each appears whole, or not at all."""
+    """The checkpoints of one training identity; each appears whole, or not at all.
 
-    def __init__(self, folder: Path, seconds_between: float = _SECONDS_BETWEEN) -> None:
+    Args:
+        folder: of the training.
+        seconds_between: two saves, at least.
+        writes: whether this process keeps anything; of several that train one student only the first does.
+    """
+
+    def __init__(self, folder: Path, seconds_between: float = _SECONDS_BETWEEN, *, writes: bool = True) -> None:
         self._folder = folder
         self._between = seconds_between
+        self._writes = writes
         self._last = time.monotonic()
 
     def due(self) -> bool:
         """Whether so much time has gone by since the last save that another is worth its cost."""
-        return time.monotonic() - self._last >= self._between
+        return self._writes and time.monotonic() - self._last >= self._between
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the rung's last checkpoint.
@@ -46,12 +54,14 @@ class CheckpointFolder:
         Raises:
             EradioError: the disk is full or cannot be written.
         """
-        write_state(self._folder / f"rung-{checkpoint.steps}.pt", vars(checkpoint))
+        if self._writes:
+            write_state(self._folder / f"rung-{checkpoint.steps}.pt", vars(checkpoint))
         self._last = time.monotonic()
 
     def save_trunk(self, checkpoint: Checkpoint) -> None:
         """Keep the state at the start of the decay, for longer rungs."""
-        write_state(self._folder / f"trunk-{checkpoint.step}.pt", vars(checkpoint))
+        if self._writes:
+            write_state(self._folder / f"trunk-{checkpoint.step}.pt", vars(checkpoint))
 
     def latest(self, steps: int, trunk: int) -> Checkpoint | None:
         """Where to go on for a rung of `steps` whose decay starts at `trunk`: its own checkpoint, or a trunk."""

@@ -202,7 +202,7 @@ def open_data(recipe: Recipe) -> tuple[Dataset, Dataset]:
         EradioError: the folder is missing, or holds no picture.
     """
     if not isinstance(recipe.data, FolderData):
-        size, seed = recipe.resolution, recipe.data.seed
+        size, seed = recipe.largest(), recipe.data.seed
         other = 2**31 - 1 - seed
         taught = Scenes("train", size=size, seed=seed), Scenes("single-train", size=size, seed=seed)
         kept = Scenes("val", size=size, seed=seed), Scenes("single-train", size=size, seed=other)

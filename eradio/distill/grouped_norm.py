@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from eradio.distill.processes import together
+
 
 class _Grouped(_BatchNorm):
     """Mixed into a batch norm's own class, so that it keeps its type, its weights and what else it computes."""
@@ -74,7 +76,7 @@ def settle_norms(module: nn.Module) -> None:
     if not norms:
         return
     sums = torch.cat([torch.cat([*norm.pending, norm.pending[0].new_tensor([norm.groups])]) for norm in norms])
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if together():
         torch.distributed.all_reduce(sums)
     start = 0
     for norm in norms:

@@ -1,6 +1,6 @@
 """Adaptor heads: what turns a student's features into each teacher's."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -64,11 +64,19 @@ class Heads(nn.ModuleDict):
 
         To be called once, after training.
         """
+        self._fold(scales, back=False)
+
+    def balance(self, scales: Scales) -> None:
+        """The way back, before heads of another run learn on."""
+        self._fold(scales, back=True)
+
+    def _fold(self, scales: Scales, *, back: bool) -> None:
         for name, heads in self.items():
             assert isinstance(heads, TeacherHeads)
             if name in scales:
-                scales[name].fold(heads.summary.last if heads.summary else None, heads.spatial.last)
+                summary = heads.summary.last if heads.summary else None
+                scales[name].fold(summary, heads.spatial.last, back=back)
 
-    def forward(self, features: Features) -> dict[str, Features]:
-        """The student's answer in the place of each teacher, by the teacher's name."""
-        return {name: heads(features) for name, heads in self.items()}
+    def forward(self, features: Features, teachers: Collection[str] | None = None) -> dict[str, Features]:
+        """The student's answer in the place of each teacher, or of those asked for, by the teacher's name."""
+        return {name: heads(features) for name, heads in self.items() if teachers is None or name in teachers}

@@ -4,6 +4,8 @@ The terms are those of AM-RADIO (arXiv 2312.06709, section 3), PHI-S (arXiv 2410
 (arXiv 2601.17237); a recipe says how much each counts.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -126,11 +128,11 @@ def alignment_loss(student: Tensor, other: Tensor) -> Tensor:
 
 
 def distillation_losses(
-    answers: dict[str, Features],
-    targets: dict[str, Features],
+    answers: Mapping[str, Features],
+    targets: Mapping[str, Features],
     summary: SummaryLoss | None,
     spatial: SpatialLoss | None,
-    dispersions: dict[str, float] | None = None,
+    dispersions: Mapping[str, float] | None = None,
 ) -> dict[str, Tensor]:
     """The loss of every head, by the name `teacher/summary` or `teacher/spatial`.
 

@@ -3,16 +3,18 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from eradio.description import Description, digest_of
 from eradio.distill.teachers import TeacherSpec, shipped
+from eradio.errors import EradioError
 
 # Raised whenever a change of the code changes what a training run computes, so that nothing stale is reused.
-CODE_EPOCH = 2
+CODE_EPOCH = 3
 
-_BUDGET = {"steps", "finalist_steps", "targets"}
-_SAMPLE = {"seed", "data", "teachers", "resolution", "batch", "crop", "validation", "stored", "balance"}
+_BUDGET = {"steps", "targets"}
+_SAMPLE = {"seed", "data", "teachers", "partitions", "crop", "validation", "stored", "balance"}
+_SHIPPED = Path(__file__).with_name("recipes")
 _LOSS = {"summary_weight", "spatial_weight"}
 
 
@@ -40,14 +42,70 @@ class Crop(Description):
     flip: bool = True
 
 
-class Optimiser(Description):
-    """AdamW with a warm-up, a stable part and a short linear decay at the end of each rung."""
+Side = Annotated[int, Field(ge=16, le=2048, multiple_of=16)]
 
+Sides = Annotated[
+    tuple[Side, ...], Field(min_length=1), BeforeValidator(lambda given: (given,) if isinstance(given, int) else given)
+]
+"""Pixels of square pictures: one number, or several of which one is drawn for each step."""
+
+
+class Later(Description):
+    """Other resolutions from some step on."""
+
+    step: int = Field(ge=1)
+    resolution: Sides
+
+
+class Partition(Description):
+    """Teachers that look at the same pictures, at a resolution and in a batch of their own.
+
+    With several partitions a step takes a batch of each (AM-RADIO, arXiv 2312.06709, section 3.4: CLIP and DINOv2 at
+    432 pixels, SAM at 1024), and the processes of a run are divided among them.
+    """
+
+    teachers: tuple[str, ...] = Field((), description="names; empty for all")
+    resolution: Sides = (64,)
+    later: tuple[Later, ...] = Field((), description="progressive resolution inside a stage")
+    batch: int = Field(64, ge=2, description="pictures a step, over all processes")
+    processes: int = Field(1, ge=1, description="how many processes it gets for each one that another gets")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        steps = [one.step for one in self.later]
+        if steps != sorted(set(steps)):
+            raise ValueError(f"the steps of 'later' must rise, not be {', '.join(map(str, steps))}")
+        return self
+
+    def sides(self, step: int) -> tuple[int, ...]:
+        """The resolutions of which one is drawn at a step."""
+        return [self.resolution, *(one.resolution for one in self.later if one.step <= step)][-1]
+
+    def every_side(self) -> set[int]:
+        """All sides of any step."""
+        return {side for sides in (self.resolution, *(one.resolution for one in self.later)) for side in sides}
+
+    def largest(self) -> int:
+        """The largest side at any step."""
+        return max(self.every_side())
+
+
+class Optimiser(Description):
+    """AdamW or LAMB, and how its rate moves.
+
+    `stable`: warm-up, a stable part, a short linear decay at the end of each rung (arXiv 2404.06395), so that a longer
+    rung goes on from a shorter one. `cosine`: warm-up and a cosine to nothing, begun again `restarts` times.
+    """
+
+    kind: Literal["adamw", "lamb"] = "adamw"
+    schedule: Literal["stable", "cosine"] = "stable"
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     betas: tuple[float, float] = (0.9, 0.95)
     warmup: int = Field(20, ge=0, description="steps")
-    decay: float = Field(0.25, ge=0, le=1, description="share of the rung's steps")
+    decay: float = Field(0.25, ge=0, le=1, description="share of the rung's steps, of `stable`")
+    restarts: int = Field(0, ge=0, description="of `cosine`")
+    frozen: int = Field(0, ge=0, description="first steps in which only the heads learn")
 
 
 class _Terms(Description):
@@ -103,16 +161,17 @@ class Recipe(Description):
     seed: int = Field(0, ge=0, lt=2**63)
     data: Data = ScenesData()
     teachers: tuple[TeacherSpec, ...] = Field(default_factory=shipped, min_length=1)
-    resolution: int = Field(64, ge=16, le=2048, multiple_of=16, description="pixels, of the square pictures")
-    batch: int = Field(64, ge=2)
+    partitions: tuple[Partition, ...] = Field((Partition(),), min_length=1)
+    group: int | None = Field(None, ge=2, description="pictures of a batch norm's statistics; null for the whole batch")
     crop: Crop = Crop()
     optimiser: Optimiser = Optimiser()
     summary: SummaryLoss | None = Field(SummaryLoss(), description="null leaves the summaries out")
     spatial: SpatialLoss | None = Field(SpatialLoss(), description="null leaves the maps out")
     balance: Balance = Balance()
     weighting: Weighting = Weighting()
-    steps: int = Field(100, ge=1, description="length of the rung at which candidates are judged")
-    finalist_steps: int = Field(400, ge=1, description="total steps of a finalist")
+    average: float | None = Field(None, gt=0, lt=1, description="momentum of the student's moving average (EMA)")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the student's forward pass")
+    steps: int = Field(100, ge=1, description="length of the training; of the rung at which candidates are judged")
     validation: int = Field(256, ge=1, description="pictures")
     repeat: int | None = Field(None, ge=1, description="steps after which the training batches come again")
     targets: Literal["auto", "live", "cached"] = "auto"
@@ -123,11 +182,59 @@ class Recipe(Description):
         names = [teacher.name for teacher in self.teachers]
         if len(set(names)) < len(names):
             raise ValueError(f"teachers must have different names, not {', '.join(names)}")
+        self._check_partitions(set(names))
         if self.summary is None and self.spatial is None:
             raise ValueError("summary and spatial are both null, so there is nothing to learn; give one of them")
-        if self.finalist_steps < self.steps:
-            raise ValueError(f"finalist_steps must be at least steps ({self.steps})")
         return self
+
+    def _check_partitions(self, names: set[str]) -> None:
+        asked = {name for number in range(len(self.partitions)) for name in self.teachers_of(number)}
+        if asked - names:
+            raise ValueError(f"a partition names {', '.join(sorted(asked - names))}, which is none of the teachers")
+        if names - asked:
+            raise ValueError(f"no partition has the teachers {', '.join(sorted(names - asked))}")
+        for one in self.partitions:
+            if self.group is not None and one.batch % self.group:
+                raise ValueError(f"a batch of {one.batch} is not whole groups of {self.group} pictures")
+        if len(self.loss_weights()) < 2 * sum(len(self.teachers_of(number)) for number in range(len(self.partitions))):
+            raise ValueError("two partitions show the same teacher the same first resolution; join them")
+
+    def teachers_of(self, partition: int) -> tuple[str, ...]:
+        """Names of the teachers of a partition."""
+        return self.partitions[partition].teachers or tuple(teacher.name for teacher in self.teachers)
+
+    def head_name(self, teacher: str, partition: int) -> str:
+        """How losses call a teacher: with its first resolution where an earlier partition has it already."""
+        earlier = any(teacher in self.teachers_of(number) for number in range(partition))
+        return f"{teacher}@{self.partitions[partition].resolution[0]}" if earlier else teacher
+
+    def largest(self) -> int:
+        """The largest side of any picture, in pixels."""
+        return max(partition.largest() for partition in self.partitions)
+
+    def several_sides(self) -> bool:
+        """Whether pictures of more than one size are shown."""
+        return len({side for partition in self.partitions for side in partition.every_side()}) > 1
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """A shipped recipe by its name, or one of the user's own by its path.
+
+        Raises:
+            EradioError: there is neither, or it is not valid.
+        """
+        if name in (known := sorted(path.stem for path in _SHIPPED.glob("*.yaml"))):
+            return cls.from_yaml(_SHIPPED / f"{name}.yaml")
+        if not Path(name).exists():
+            raise EradioError(f"There is no recipe '{name}'; shipped are {', '.join(known)}. Or give a file's path.")
+        return cls.from_yaml(name)
+
+    def changed(self, *, data: Path | None = None, steps: int | None = None) -> Self:
+        """The same recipe for a folder of pictures, or of another length."""
+        update: dict[str, Any] = {} if steps is None else {"steps": steps}
+        if data is not None:
+            update["data"] = FolderData(path=data.expanduser().resolve())
+        return self.model_copy(update=update)
 
     def identity(self) -> dict[str, Any]:
         """What a training run depends on at any step: the recipe without its budget, and the code epoch."""
@@ -140,8 +247,14 @@ class Recipe(Description):
 
     def loss_weights(self) -> dict[str, float]:
         """What each loss counts, by the name `teacher/summary` or `teacher/spatial`, whether it exists or not."""
-        both = {f"{teacher.name}/summary": teacher.summary_weight for teacher in self.teachers}
-        return both | {f"{teacher.name}/spatial": teacher.spatial_weight for teacher in self.teachers}
+        known = {teacher.name: teacher for teacher in self.teachers}
+        weights = {}
+        for number in range(len(self.partitions)):
+            for name in self.teachers_of(number):
+                head = self.head_name(name, number)
+                weights[f"{head}/summary"] = known[name].summary_weight
+                weights[f"{head}/spatial"] = known[name].spatial_weight
+        return weights
 
     def sample_identity(self) -> dict[str, Any]:
         """What pictures and targets depend on: the schedule and the teachers' specifications."""

@@ -36,12 +36,11 @@ class Scale:
             spatial = self.spatial.balance(spatial.movedim(1, -1)).movedim(-1, 1)
         return Features(summary, spatial)
 
-    def fold(self, summary: nn.Linear | None, spatial: nn.Linear) -> None:
-        """Let heads that learnt balanced features answer in the teacher's own scale."""
-        if self.summary is not None and summary is not None:
-            self.summary.fold(summary)
-        if self.spatial is not None:
-            self.spatial.fold(spatial)
+    def fold(self, summary: nn.Linear | None, spatial: nn.Linear, *, back: bool = False) -> None:
+        """Let heads that learnt balanced features answer in the teacher's own scale, or back again."""
+        for balanced, layer in ((self.summary, summary), (self.spatial, spatial)):
+            if balanced is not None and layer is not None:
+                balanced.unfold(layer) if back else balanced.fold(layer)
 
 
 Scales = Mapping[str, Scale]

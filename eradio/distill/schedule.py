@@ -4,13 +4,14 @@ Neither the micro-batch nor the number of processes nor a restart can shift them
 of teacher targets exact.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eradio.distill.recipe import Crop, Optimiser
+from eradio.distill.recipe import Crop, Optimiser, Partition
 
 # Above this many pictures a data set counts as endless and is sampled without an epoch's permutation.
 _LARGEST_PERMUTATION = 1 << 24
@@ -30,13 +31,14 @@ class Slot:
     mirrored: bool
 
 
-def slot(seed: int, step: int, place: int, *, batch: int, pictures: int, crop: Crop) -> Slot:
+def slot(seed: int, step: int, place: int, *, batch: int, pictures: int, crop: Crop, partition: int = 0) -> Slot:
     """The sample in slot `place` (0 to batch - 1) of step `step` of a data set of `pictures` pictures.
 
-    Each epoch shows every picture once, in an order of its own; batches run on across epochs.
+    Each epoch shows every picture once, in an order of its own; batches run on across epochs. Partitions go through
+    the same pictures in other orders.
     """
     position = step * batch + place
-    draw = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, position, 0]))
+    draw = np.random.Generator(np.random.Philox(key=seed, counter=[0, partition, position, 0]))
     side = float(np.sqrt(draw.uniform(crop.smallest, 1.0)))
     left, top = draw.uniform(0.0, 1.0 - side, size=2)
     mirrored = crop.flip and bool(draw.random() < 0.5)
@@ -44,8 +46,22 @@ def slot(seed: int, step: int, place: int, *, batch: int, pictures: int, crop: C
         picture = int(draw.integers(pictures))
     else:
         epoch, within = divmod(position, pictures)
-        picture = int(_permutation(seed, epoch, pictures)[within])
+        picture = int(_permutation(seed, epoch, pictures, partition)[within])
     return Slot(picture, float(left), float(top), side, mirrored)
+
+
+def side_at(seed: int, step: int, partition: Partition, number: int) -> int:
+    """The side in pixels of a partition's pictures at a step: drawn from those it has then (arXiv 2601.17237).
+
+    Args:
+        seed: of the recipe.
+        step: from 0.
+        partition: whose pictures.
+        number: its place in the recipe.
+    """
+    sides = partition.sides(step)
+    draw = np.random.Generator(np.random.Philox(key=seed, counter=[0, number, step, 1]))
+    return sides[int(draw.integers(len(sides)))]
 
 
 def whole(picture: int) -> Slot:
@@ -54,22 +70,29 @@ def whole(picture: int) -> Slot:
 
 
 def decay_start(steps: int, optimiser: Optimiser) -> int:
-    """First step of a rung's decay; up to it every rung shares one trunk."""
-    return steps - round(steps * optimiser.decay)
+    """First step of a rung's decay; up to it every rung shares one trunk. A cosine shares nothing."""
+    return 0 if optimiser.schedule == "cosine" else steps - round(steps * optimiser.decay)
 
 
 def learning_rate(step: int, steps: int, optimiser: Optimiser) -> float:
-    """Rate at `step` (from 0) of a rung of `steps`: linear warm-up, stable, linear decay to nearly zero.
+    """Rate at `step` (from 0) of a rung of `steps`.
 
-    Up to `decay_start` it does not depend on the rung, so a longer rung continues the trunk of a shorter one
-    (warm-up-stable-decay, arXiv 2404.06395).
+    `stable`: linear warm-up, stable, linear decay to nearly zero. Up to `decay_start` it does not depend on the rung,
+    so a longer rung continues the trunk of a shorter one (warm-up-stable-decay, arXiv 2404.06395). `cosine`: each of
+    `restarts` + 1 equal periods warms up and falls along half a cosine (SGDR, arXiv 1608.03983, with equal periods).
     """
+    if optimiser.schedule == "cosine":
+        period = steps / (optimiser.restarts + 1)
+        within = step % period
+        warm = min(1.0, (within + 1) / (optimiser.warmup + 1))
+        return optimiser.learning_rate * warm * (1 + math.cos(math.pi * within / period)) / 2
     warm = min(1.0, (step + 1) / (optimiser.warmup + 1))
     start = decay_start(steps, optimiser)
     left = 1.0 if step < start else (steps - step) / (steps - start + 1)
     return optimiser.learning_rate * warm * left
 
 
-@lru_cache(maxsize=4)
-def _permutation(seed: int, epoch: int, pictures: int) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, epoch]).permutation(pictures)
+@lru_cache(maxsize=8)
+def _permutation(seed: int, epoch: int, pictures: int, partition: int) -> NDArray[np.int64]:
+    key = [seed, epoch, partition] if partition else [seed, epoch]
+    return np.random.default_rng(key).permutation(pictures)

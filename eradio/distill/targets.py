@@ -4,32 +4,24 @@ Pictures stay bytes until they reach a network, and answers are rounded to the s
 them: so a batch computed live and one read from the cache are the same bits on one machine.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from eradio.distill.data import Dataset, FolderPictures, crop_picture
+from eradio.distill.data import Dataset
+from eradio.distill.pages import Ahead, Page, Printer
 from eradio.distill.recipe import Recipe
-from eradio.distill.scales import Scales, measured_scales
-from eradio.distill.schedule import Slot, slot, whole
+from eradio.distill.scales import Scale, Scales, measured_scales
 from eradio.distill.teachers import Teacher, load_teacher
 from eradio.features import Features
 
 Guard = Callable[[], AbstractContextManager[None]]
-
-
-class Page(NamedTuple):
-    """One batch of the schedule: step `number` of training, or batch `number` of validation."""
-
-    part: str
-    number: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +35,22 @@ class Batch:
     pictures: Tensor
     targets: dict[str, Features]
     unreadable: tuple[str, ...] = field(default=())
+
+    def cut(self, rows: slice) -> "Batch":
+        """Some of its pictures with their targets."""
+        targets = {
+            name: Features(None if one.summary is None else one.summary[rows], one.spatial[rows])
+            for name, one in self.targets.items()
+        }
+        return Batch(self.pictures[rows], targets, self.unreadable)
+
+    def to(self, device: str) -> "Batch":
+        """The same on a device."""
+        targets = {
+            name: Features(None if one.summary is None else one.summary.to(device), one.spatial.to(device))
+            for name, one in self.targets.items()
+        }
+        return Batch(self.pictures.to(device), targets, self.unreadable)
 
     def inputs(self) -> Tensor:
         """Pictures as networks take them: float32 in [0, 1], channels last in memory."""
@@ -69,7 +77,7 @@ class Targets(Protocol):
         ...
 
     def batch(self, page: Page) -> Batch:
-        """The batch on one page of the schedule."""
+        """The batch on one page of the schedule, or those rows of it that the page names."""
         ...
 
 
@@ -77,26 +85,35 @@ class LiveTargets:
     """Renders or decodes the pictures and asks the teachers, every time.
 
     Attributes:
+        ahead: where its pictures come from, and may be made before they are asked for.
         scales: how their answers are balanced; empty where they are not.
     """
 
-    def __init__(self, recipe: Recipe, train: Dataset, validation: Dataset, guard: Guard = nullcontext) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        train: Dataset,
+        validation: Dataset,
+        guard: Guard = nullcontext,
+        device: str = "cpu",
+    ) -> None:
         self._recipe = recipe
-        self._data = {"train": train, "validation": validation}
         self._guard = guard
+        self._device = device
+        self.ahead = Ahead(Printer(recipe, train, validation))
         self.scales: Scales = {}
 
     @cached_property
     def teachers(self) -> tuple[Teacher, ...]:
         """The recipe's teachers, loaded at first use."""
-        return tuple(load_teacher(spec) for spec in self._recipe.teachers)
+        return tuple(load_teacher(spec).to(self._device) for spec in self._recipe.teachers)
 
     def batch(self, page: Page) -> Batch:
         """The batch on one page; training pages have the recipe's batch size, the last validation page may not."""
-        data = self._data[page.part]
-        pictures = self._pictures(page)
-        targets = {name: self._rounded(name, answer) for name, answer in self._answers(pictures).items()}
-        return Batch(pictures, targets, tuple(data.unreadable()) if isinstance(data, FolderPictures) else ())
+        printed = self.ahead.print(page)
+        answers = self._answers(printed.pictures, page.partition)
+        targets = {name: self._rounded(name, answer) for name, answer in answers.items()}
+        return Batch(printed.pictures, targets, printed.unreadable)
 
     def balanced(self, scales: Scales) -> "LiveTargets":
         """The same teachers, their answers balanced."""
@@ -110,36 +127,20 @@ class LiveTargets:
         Raises:
             EradioError: a balance does not exist for a teacher.
         """
-        balance, batch = self._recipe.balance, self._recipe.batch
-        numbers = range(-(-balance.pictures // batch))
+        found: dict[str, Scale] = {}
+        for number, partition in enumerate(self._recipe.partitions):
+            steps = range(-(-self._recipe.balance.pictures // partition.batch))
+            pages = [Page("train", step, number) for step in steps]
+            answers = (self._answers(self.ahead.print(page).pictures, number) for page in pages)
+            found = measured_scales(self._recipe.balance, answers) | found
+        return found
 
-        def answers() -> Iterator[dict[str, Features]]:
-            for number in numbers:
-                yield self._answers(self._pictures(Page("train", number)))
-
-        return measured_scales(balance, answers())
-
-    def _pictures(self, page: Page) -> Tensor:
-        data = self._data[page.part]
-        squares = [crop_picture(data.picture(s.picture), s, self._recipe.resolution) for s in self._slots(page)]
-        return torch.from_numpy(np.stack(squares))
-
-    def _answers(self, pictures: Tensor) -> dict[str, Features]:
-        with self._guard(), torch.no_grad():
-            inputs = Batch(pictures, {}).inputs()
-            return {teacher.name: teacher(inputs) for teacher in self.teachers}
-
-    def _slots(self, page: Page) -> list[Slot]:
-        recipe, pictures = self._recipe, len(self._data[page.part])
-        places = range(recipe.batch)
-        if page.part == "train":
-            return [
-                slot(recipe.seed, page.number, place, batch=recipe.batch, pictures=pictures, crop=recipe.crop)
-                for place in places
-            ]
-        wanted = min(recipe.validation, pictures)
-        numbers = (page.number * recipe.batch + place for place in places)
-        return [whole(number) for number in numbers if number < wanted]
+    def _answers(self, pictures: Tensor, partition: int) -> dict[str, Features]:
+        wanted = self._recipe.teachers_of(partition)
+        on_gpu = self._device == "cuda"
+        with self._guard(), torch.no_grad(), torch.autocast(self._device, torch.bfloat16, enabled=on_gpu):
+            inputs = Batch(pictures.to(self._device), {}).inputs()
+            return {teacher.name: teacher(inputs).float() for teacher in self.teachers if teacher.name in wanted}
 
     def _rounded(self, name: str, answer: Features) -> Features:
         if name in self.scales:
@@ -147,15 +148,3 @@ class LiveTargets:
         kind = getattr(torch, self._recipe.stored)
         summary = None if answer.summary is None else answer.summary.to(kind).contiguous()
         return Features(summary, answer.spatial.to(kind).contiguous())
-
-
-def training_page(recipe: Recipe, step: int) -> Page:
-    """The page of a training step: its own, or that of an earlier step where the recipe repeats its batches."""
-    return Page("train", step % recipe.repeat if recipe.repeat else step)
-
-
-def pages(recipe: Recipe, steps: range, validation_pictures: int) -> list[Page]:
-    """The training pages of some steps, each once, after all of validation."""
-    batches = -(-min(recipe.validation, validation_pictures) // recipe.batch)
-    training = list(dict.fromkeys(training_page(recipe, step) for step in steps))
-    return [*(Page("validation", number) for number in range(batches)), *training]

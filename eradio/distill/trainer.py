@@ -1,44 +1,43 @@
 """Teaching one student for one rung: resumable, and the same whether or not it was interrupted."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from eradio.distill.average import MovingAverage
 from eradio.distill.checkpoint import Checkpoint, CheckpointFolder
-from eradio.distill.heads import Heads, TeacherShape
-from eradio.distill.losses import distillation_losses
+from eradio.distill.grouped_norm import settle_norms
+from eradio.distill.lesson import Lesson
+from eradio.distill.pages import Page, training_pages
+from eradio.distill.processes import any_of, sums_of, together, wait_for_all
 from eradio.distill.recipe import Recipe
 from eradio.distill.schedule import decay_start, learning_rate
-from eradio.distill.targets import Batch, Page, Targets, training_page
-from eradio.distill.weighting import FixedSum, loss_sum
-from eradio.features import Features
+from eradio.distill.setting import Setting, Share
+from eradio.distill.student import Student, forget_activations, optimiser_for
+from eradio.distill.targets import Batch, Targets
+
+_POINTS = 5000
+"""A curve that is kept in every checkpoint has no more, or twice as many, points."""
 
 Guard = Callable[[], AbstractContextManager[None]]
 Watcher = Callable[[int, float], None]
 
 
+class StoppedError(Exception):
+    """The run was asked to stop, and what it has done is kept."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"stopped after step {step}")
+        self.step = step
+
+
 class DivergedError(Exception):
     """The loss is no longer a finite number; the text says at which step."""
-
-
-class Student(nn.Module):
-    """A backbone with its adaptor heads: what a recipe trains."""
-
-    def __init__(self, backbone: nn.Module, teachers: tuple[TeacherShape, ...], recipe: Recipe) -> None:
-        super().__init__()
-        self.backbone = backbone
-        widths = (int(backbone.summary_width), int(backbone.spatial_width))  # type: ignore[arg-type]
-        self.heads = Heads(widths, teachers)
-        self.sum = loss_sum(recipe.weighting, recipe.loss_weights(), widths[0])
-
-    def forward(self, pictures: Tensor) -> dict[str, Features]:
-        """Pictures [B, 3, R, R] in [0, 1] to an answer in the place of each teacher, by name."""
-        answers: dict[str, Features] = self.heads(self.backbone(pictures))
-        return answers
 
 
 @dataclass(frozen=True)
@@ -53,101 +52,163 @@ class Outcome:
 
 
 class Trainer:
-    """Takes a student along the shared schedule, from its checkpoint if there is one."""
+    """Takes a student along the shared schedule, from its checkpoint if there is one.
 
-    def __init__(self, student: Student, recipe: Recipe, targets: Targets, validation: list[Page]) -> None:
-        self._student = student.to(memory_format=torch.channels_last)
+    Attributes:
+        losses: of the last step, by name.
+
+    Raises:
+        EradioError: the batches cannot be cut as the setting asks.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        recipe: Recipe,
+        targets: Targets,
+        validation: Sequence[Page],
+        setting: Setting | None = None,
+    ) -> None:
+        self._setting = setting or Setting()
         self._recipe = recipe
         self._targets = targets
-        self._dispersions = {name: scale.dispersion for name, scale in targets.scales.items()}
-        self._score = FixedSum(recipe.loss_weights())
-        self._validation = validation
-        self._optimiser = torch.optim.AdamW(
-            _groups(student, recipe.optimiser.weight_decay),
-            lr=recipe.optimiser.learning_rate,
-            betas=recipe.optimiser.betas,
-            fused=True,
+        self._student = student.to(self._setting.device).to(memory_format=torch.channels_last)
+        norms = any(isinstance(one, nn.modules.batchnorm._BatchNorm) for one in student.backbone.modules())
+        self._shares = self._setting.shares(recipe, norms=norms)
+        self._validation = [page for share in self._shares for page in share.pages(validation)]
+        if self._setting.checkpointing:
+            forget_activations(student.backbone)
+        self._lesson = Lesson(student, recipe, targets.scales)
+        # Heads of other partitions' teachers have no part in this process' losses.
+        self._parallel = (
+            DistributedDataParallel(self._lesson, find_unused_parameters=True, broadcast_buffers=False)
+            if together()
+            else None
         )
+        self._weights = recipe.loss_weights()
+        self._optimiser = optimiser_for(student, recipe.optimiser)
+        self._average = None if recipe.average is None else MovingAverage(student, recipe.average)
+        self.losses: dict[str, float] = {}
         self._step = 0
         self._curve: list[tuple[int, float, float]] = []
         self._unreadable: set[str] = set()
 
+    def begin(self, steps: int, kept: CheckpointFolder) -> int:
+        """Take up a rung where its last checkpoint, or the trunk of a shorter one, left it; the steps done."""
+        if self._step == 0:
+            self._resume(kept.latest(steps, decay_start(steps, self._recipe.optimiser)))
+            wait_for_all()  # until all have read, nobody writes
+        return self._step
+
     def run(
-        self, steps: int, kept: CheckpointFolder, *, guard: Guard = nullcontext, watch: Watcher | None = None
+        self,
+        steps: int,
+        kept: CheckpointFolder,
+        *,
+        guard: Guard = nullcontext,
+        watch: Watcher | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> Outcome:
-        """Train to `steps` and validate.
+        """Train to `steps` and validate; where the recipe averages, the student ends with its averages.
 
         Args:
             steps: length of the rung; a checkpoint of this rung or the trunk of a shorter one is continued.
             kept: where checkpoints go.
             guard: held around each step, so that nothing is measured meanwhile.
             watch: called after each step with the number of steps done and the loss.
+            stop: asked after each step whether to keep what is done and end.
 
         Raises:
+            StoppedError: it was asked to.
             DivergedError: the loss stopped being finite.
             EradioError: a batch could not be made, or a checkpoint could not be written.
         """
         trunk = decay_start(steps, self._recipe.optimiser)
-        self._resume(kept.latest(steps, trunk))
+        self.begin(steps, kept)
         while self._step < steps:
             if self._step == trunk:
                 kept.save_trunk(self._checkpoint(steps))
-            batch = self._targets.batch(training_page(self._recipe, self._step))
+            pages = training_pages(self._recipe, self._step)
+            batches = {share: self._targets.batch(share.of(pages[share.partition])) for share in self._shares}
             with guard():
-                loss = self.step(batch, steps)
+                loss = self.step(batches, steps)
             if not math.isfinite(loss):
                 raise DivergedError(f"the loss was {loss} at step {self._step}")
             if watch:
                 watch(self._step, loss)
-            if self._step == steps or kept.due():
+            stopped = any_of(stop(), self._setting.device)
+            if stopped or self._step == steps or kept.due():
                 kept.save(self._checkpoint(steps))
+            if stopped:
+                raise StoppedError(self._step)
+        if self._average is not None:
+            self._average.apply()
         parts = self.validate(guard)
-        loss = sum(self._score.weights[name] * part for name, part in parts.items())
+        loss = sum(self._weights[name] * part for name, part in parts.items())
         return Outcome(steps, tuple(self._curve), loss, parts, tuple(sorted(self._unreadable)))
 
-    def step(self, batch: Batch, steps: int) -> float:
-        """Take one step of a rung of `steps` on a batch and return its loss, by the teachers' fixed weights."""
+    def step(self, batches: Mapping[Share, Batch], steps: int) -> float:
+        """Take one step of a rung of `steps` and return its loss, by the teachers' fixed weights."""
         rate = learning_rate(self._step, steps, self._recipe.optimiser)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self._student.train()
-        features = self._student.backbone(batch.inputs())
-        losses = self._losses(self._student.heads(features), batch)
-        loss = self._student.sum(losses, features.summary)
+        if self._recipe.optimiser.frozen:
+            self._student.backbone.requires_grad_(self._step >= self._recipe.optimiser.frozen)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        seen: dict[str, Tensor] = {}
+        for share, batch in batches.items():
+            batch, pieces = batch.to(self._setting.device), self._setting.pieces(len(share.rows))
+            for number, rows in enumerate(pieces):
+                for name, loss in self._learn(batch.cut(rows), share, last=number == len(pieces) - 1).items():
+                    seen[name] = seen.get(name, 0) + loss
+            self._unreadable.update(batch.unreadable)
         self._optimiser.step()
+        settle_norms(self._student)
+        own = dict(zip(seen, torch.stack(list(seen.values())).tolist(), strict=True))
+        losses = sums_of(own, list(self._weights), self._setting.device)
+        self._student.sum.observe(losses)
+        if self._average is not None:
+            self._average.update()
         self._step += 1
-        self._unreadable.update(batch.unreadable)
-        with torch.no_grad():
-            value = float(self._score(losses, None))
-        self._curve.append((self._step, value, rate))
+        value = sum(self._weights[name] * loss for name, loss in losses.items())
+        self.losses = losses
+        if self._step % max(1, steps // _POINTS) == 0:
+            self._curve.append((self._step, value, rate))
         return value
+
+    def _learn(self, piece: Batch, share: Share, *, last: bool) -> dict[str, Tensor]:
+        """Add one piece's gradient, and return its part of each loss."""
+        part = len(piece.pictures) / share.batch
+        module = self._parallel or self._lesson
+        with nullcontext() if last or self._parallel is None else self._parallel.no_sync():
+            total, losses = module(piece.inputs(), piece.floats(), share.partition)
+            # Gradients of several processes become their mean, but each has its own part of the sum.
+            (self._setting.processes * part * total).backward()
+        return {name: part * loss.detach() for name, loss in losses.items()}
 
     @torch.no_grad()
     def validate(self, guard: Guard = nullcontext) -> dict[str, float]:
         """Mean loss of every head over the validation pictures, in evaluation mode."""
         self._student.eval()
         sums: dict[str, float] = {}
-        pictures = 0
+        pictures: dict[str, float] = {}
         for page in self._validation:
             # Not inside the guard: live targets hold it for themselves, and to hold it twice may wait for ever.
-            batch = self._targets.batch(page)
-            with guard():
-                losses = self._losses(self._student(batch.inputs()), batch)
+            batch = self._targets.batch(page).to(self._setting.device)
             count = len(batch.pictures)
-            pictures += count
+            with guard():
+                _, losses = self._lesson(batch.inputs(), batch.floats(), page.partition)
             for name, loss in losses.items():
                 sums[name] = sums.get(name, 0.0) + loss.item() * count
+                pictures[name] = pictures.get(name, 0) + count
             self._unreadable.update(batch.unreadable)
-        means = {name: total / pictures for name, total in sums.items()}
+        names = list(self._weights)
+        sums, pictures = (sums_of(one, names, self._setting.device) for one in (sums, pictures))
+        means = {name: total / pictures[name] for name, total in sums.items()}
         if not all(math.isfinite(value) for value in means.values()):
             raise DivergedError(f"the validation loss is not finite after {self._step} steps")
         return means
-
-    def _losses(self, answers: dict[str, Features], batch: Batch) -> dict[str, Tensor]:
-        recipe = self._recipe
-        return distillation_losses(answers, batch.floats(), recipe.summary, recipe.spatial, self._dispersions)
 
     def _checkpoint(self, steps: int) -> Checkpoint:
         return Checkpoint(
@@ -155,6 +216,7 @@ class Trainer:
             step=self._step,
             student=self._student.state_dict(),
             optimiser=self._optimiser.state_dict(),
+            average=None if self._average is None else self._average.values,
             curve=tuple(self._curve),
             unreadable=tuple(sorted(self._unreadable)),
         )
@@ -164,30 +226,8 @@ class Trainer:
             return
         self._student.load_state_dict(checkpoint.student)
         self._optimiser.load_state_dict(checkpoint.optimiser)
+        if self._average is not None and checkpoint.average is not None:
+            self._average.resume(checkpoint.average, checkpoint.step)
         self._step = checkpoint.step
         self._curve = list(checkpoint.curve)
         self._unreadable = set(checkpoint.unreadable)
-
-
-def new_student(
-    build: Callable[[int], nn.Module], teachers: tuple[TeacherShape, ...], recipe: Recipe, identity: str
-) -> Student:
-    """A student whose first weights are a function of the recipe's seed and its training identity alone.
-
-    Args:
-        build: makes the backbone from a seed.
-        teachers: what the heads must know of the teachers.
-        recipe: its seed and its weighting of losses count.
-        identity: hexadecimal digest of the training.
-    """
-    own = (int(identity, 16) ^ recipe.seed) % 2**63
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(own)
-        return Student(build(own), teachers, recipe)
-
-
-def _groups(student: Student, weight_decay: float) -> list[dict[str, object]]:
-    # Norms and biases are not decayed, as is usual for transformers and for batch norm.
-    decayed = [weight for weight in student.parameters() if weight.ndim > 1]
-    others = [weight for weight in student.parameters() if weight.ndim <= 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]

@@ -124,6 +124,10 @@ class Backbone(nn.Module):
         spatial = self.spatial(self.maps(pictures), side_of(pictures))
         return Features(spatial.mean(dim=(2, 3)), spatial)
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Compute stages anew in the backward pass instead of keeping what is inside them."""
+        self.checkpointing = enable
+
     def prune(self, stages: int) -> None:
         """Drop the neck and all but the first `stages` stages; what is dropped is lost."""
         kept = self.architecture.stages[:stages]

@@ -147,7 +147,7 @@ class ERadio(nn.Module):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Compute stages anew in the backward pass instead of keeping what is inside them."""
-        self.backbone.checkpointing = enable
+        self.backbone.set_grad_checkpointing(enable)
 
     def no_weight_decay(self) -> set[str]:
         """Names of the weights that should not decay: those of the position bias networks."""

@@ -26,12 +26,20 @@ class StudyConfig(Description):
     trials: int = Field(24, ge=1, description="distinct candidates to complete")
     baselines: Literal["tiny", "paper", "none"] = "tiny"
     finalists: int = Field(4, ge=0, description="students of the front that are trained for longer")
+    finalist_steps: int = Field(400, ge=1, description="total steps of a finalist")
+
+    @model_validator(mode="after")
+    def _longer(self) -> Self:
+        if self.finalists and self.finalist_steps < self.recipe.steps:
+            raise ValueError(f"finalist_steps must be at least recipe.steps ({self.recipe.steps})")
+        return self
 
     @model_validator(mode="after")
     def _one_resolution(self) -> Self:
-        if self.recipe.resolution != self.target.resolution:
+        taught = self.recipe.partitions[0].resolution
+        if self.target.resolution not in taught:
             raise ValueError(
-                f"students are taught at {self.recipe.resolution} pixels (recipe.resolution) and measured at "
+                f"students are taught at {', '.join(map(str, taught))} pixels (recipe.partitions) and measured at "
                 f"{self.target.resolution} (target.resolution); give both the same"
             )
         return self
@@ -42,7 +50,7 @@ class StudyConfig(Description):
 
     def lasting(self) -> dict[str, Any]:
         """All but the budget, as plain data."""
-        plain = self.model_dump(mode="json", exclude={"trials", "finalists"})
+        plain = self.model_dump(mode="json", exclude={"trials", "finalists", "finalist_steps"})
         plain["recipe"] = {**self.recipe.identity(), "steps": self.recipe.steps}
         return plain
 

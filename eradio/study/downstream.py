@@ -6,8 +6,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from eradio.distill.student import Student
 from eradio.distill.teachers import ClipTeacher, DinoTeacher, SamTeacher, Teacher
-from eradio.distill.trainer import Student
 from eradio.evaluation import box_masks, grouped, knn, segmentation, zero_shot
 from eradio.evaluation.segmentation import GROUPS
 from eradio.features import Features

@@ -101,14 +101,14 @@ def _done(run: Run, finalist: Finalist) -> bool:
     if not path.exists():
         return False
     record = FinalistRecord.parse(read_json(path), str(path))
-    return record.reason is not None or record.score.steps == run.config.recipe.finalist_steps
+    return record.reason is not None or record.score.steps == run.config.finalist_steps
 
 
 def _finish(run: Run, finalist: Finalist, show: Show) -> FinalistRecord:
     folder = _trial_folder(run, finalist)
     trial = TrialRecord.parse(read_json(folder / RECORD), str(folder / RECORD))
     network = parse_network(trial.network, str(folder / RECORD))
-    steps = run.config.recipe.finalist_steps
+    steps = run.config.finalist_steps
     name = f"{FINALIST} {trial.name}"
     known = {
         "role": trial.role,

@@ -7,7 +7,8 @@ from typing import Any
 
 from eradio.description import digest_of
 from eradio.distill.checkpoint import CheckpointFolder
-from eradio.distill.trainer import DivergedError, Outcome, Student, Trainer, new_student
+from eradio.distill.student import Student, new_student
+from eradio.distill.trainer import DivergedError, Outcome, Trainer
 from eradio.errors import EradioError, MachineError, NetworkError
 from eradio.files import read_json, write_json
 from eradio.manifest import environment
@@ -100,8 +101,7 @@ def teach(
     Its heads answer in the teachers' own scales.
     """
     student = untrained(run, network)
-    validation = [page for page in run.pages(range(0)) if page.part == "validation"]
-    trainer = Trainer(student, run.config.recipe, run.targets, validation)
+    trainer = Trainer(student, run.config.recipe, run.targets, run.pages(range(0)))
     outcome = trainer.run(steps, CheckpointFolder(folder), guard=run.device.training, watch=watch)
     student.heads.restore(run.scales)
     return student, outcome

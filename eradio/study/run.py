@@ -11,9 +11,10 @@ from eradio.description import digest_of
 from eradio.distill.cache import CachedTargets, cache_identity
 from eradio.distill.data import Dataset, FolderPictures, open_data, whole_pictures
 from eradio.distill.heads import TeacherShape
+from eradio.distill.pages import Page, pages
 from eradio.distill.recipe import CODE_EPOCH, ScenesData, training_identity
 from eradio.distill.scales import Scales, read_scales, write_scales
-from eradio.distill.targets import LiveTargets, Page, Targets, pages
+from eradio.distill.targets import LiveTargets, Targets
 from eradio.errors import EradioError
 from eradio.files import read_json, write_json
 from eradio.locks import DeviceLock, default_lock_folder, locked

@@ -94,7 +94,7 @@ def _prepare(run: Run, console: Console) -> None:
         sweep(run.folder)
         path = run.folder / "targets.json"
         if not path.exists():
-            pages = run.pages(range(recipe.finalist_steps))
+            pages = run.pages(range(_longest(run.config)))
             needed = page_bytes(run.live.batch(pages[0])) * len(pages)
             cached, why = choose(recipe.targets, needed, shutil.disk_usage(run.folder).free)
             write_json(path, {"cached": cached, "why": why})
@@ -104,6 +104,11 @@ def _prepare(run: Run, console: Console) -> None:
         pictures = run.calibration() if target.precision == "int8" else None
         calibrate(target, canary_folder=run.folder, lock=run.device, calibration=pictures)
     run.ledger.enqueue([named(name) for name in run.config.named])
+
+
+def _longest(config: StudyConfig) -> int:
+    """Steps of the longest training."""
+    return config.finalist_steps if config.finalists else config.recipe.steps
 
 
 def _supervise(run: Run, workers: int, console: Console) -> None:
@@ -212,7 +217,7 @@ def _workload(run: Run) -> Workload:
         networks=config.trials + rivals,
         steps=config.recipe.steps,
         finalists=config.finalists + min(config.finalists, rivals),
-        finalist_steps=config.recipe.finalist_steps,
+        finalist_steps=config.finalist_steps,
     )
 
 

@@ -62,7 +62,7 @@ def work(folder: Path, parent: int) -> None:
             time.sleep(_IDLE_SECONDS)
     if run.config.finalists:
         chosen = finalists.chosen_in(run)
-        more = range(run.config.recipe.steps, run.config.recipe.finalist_steps)
+        more = range(run.config.recipe.steps, run.config.finalist_steps)
         _fill(run, status, more, "finalists' targets")
         while not finalists.finished(run, chosen):
             if not finalists.next_one(run, chosen, status.show):

@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from eradio.distill.data import open_data, whole_pictures
-from eradio.distill.recipe import FolderData, Recipe, ScenesData
+from eradio.distill.recipe import FolderData, Partition, Recipe, ScenesData
 from eradio.profile.target import Target
 
 _CALIBRATION_PICTURES = 64
@@ -31,5 +31,5 @@ def calibration_pictures(folder: Path | None, resolution: int, count: int) -> Te
         EradioError: the folder is missing, or holds no readable picture.
     """
     data = ScenesData() if folder is None else FolderData(path=folder)
-    pictures, _ = open_data(Recipe(data=data, resolution=_RENDERED))
+    pictures, _ = open_data(Recipe(data=data, partitions=(Partition(resolution=(_RENDERED,)),)))
     return whole_pictures(pictures, resolution, count)

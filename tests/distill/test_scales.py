@@ -8,14 +8,15 @@ import torch
 from eradio.distill.cache import CachedTargets
 from eradio.distill.data import open_data
 from eradio.distill.heads import Heads, TeacherShape
-from eradio.distill.recipe import Balance, BalanceKind, Recipe, SummaryLoss
+from eradio.distill.pages import Page
+from eradio.distill.recipe import Balance, BalanceKind, Partition, Recipe, SummaryLoss
 from eradio.distill.scales import Scale, measured_scales, read_scales, write_scales
-from eradio.distill.targets import LiveTargets, Page
+from eradio.distill.targets import LiveTargets
 from eradio.errors import EradioError
 from eradio.features import Features
 
 BALANCE = Balance(summary="channel", spatial="phi-s", pictures=60)
-RECIPE = Recipe(batch=20, validation=4, steps=2, finalist_steps=2, balance=BALANCE, stored="float32")
+RECIPE = Recipe(partitions=(Partition(batch=20),), validation=4, steps=2, balance=BALANCE, stored="float32")
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eradio.distill.recipe import Crop, Optimiser
-from eradio.distill.schedule import decay_start, learning_rate, slot, whole
+from eradio.distill.recipe import Crop, Optimiser, Partition
+from eradio.distill.schedule import decay_start, learning_rate, side_at, slot, whole
 
 CROP = Crop(smallest=0.5)
 
@@ -79,3 +79,47 @@ def test_the_rate_rises_stays_and_falls_linearly() -> None:
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert rates[4:12] == [1.0] * 8
     assert rates[12:] == pytest.approx([8 / 9, 7 / 9, 6 / 9, 5 / 9, 4 / 9, 3 / 9, 2 / 9, 1 / 9])
+
+
+@given(st.integers(20, 400), st.integers(0, 3))
+def test_a_cosine_falls_to_nothing_and_begins_again(steps: int, restarts: int) -> None:
+    optimiser = Optimiser(schedule="cosine", learning_rate=2.0, warmup=0, restarts=restarts)
+    rates = [learning_rate(step, steps, optimiser) for step in range(steps)]
+    begins = [step for step in range(1, steps) if rates[step] > rates[step - 1]]
+    assert len(begins) == restarts
+    assert rates[0] == 2.0
+    assert rates[-1] < 2.0 * 0.15 + 1e-9 if steps / (restarts + 1) > 10 else True
+    assert all(2.0 >= rate > 0 for rate in rates)
+
+
+def test_each_period_of_a_cosine_warms_up() -> None:
+    optimiser = Optimiser(schedule="cosine", learning_rate=1.0, warmup=4, restarts=1)
+    rates = [learning_rate(step, 200, optimiser) for step in range(200)]
+    for start in (0, 100):
+        assert rates[start : start + 5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0], rel=0.01)
+        assert rates[start + 50] == pytest.approx(0.5)
+    assert decay_start(200, optimiser) == 0
+
+
+def test_resolutions_are_drawn_for_each_step_and_grow_when_the_recipe_says() -> None:
+    partition = Partition.model_validate(
+        {"resolution": [32, 48, 64], "later": [{"step": 100, "resolution": 96}, {"step": 200, "resolution": [96, 128]}]}
+    )
+    sides = [side_at(0, step, partition, 0) for step in range(400)]
+    assert set(sides[:100]) == {32, 48, 64}
+    assert set(sides[100:200]) == {96}
+    assert set(sides[200:]) == {96, 128}
+    assert min(Counter(sides[:100]).values()) > 15
+    assert sides == [side_at(0, step, partition, 0) for step in range(400)]
+    assert sides != [side_at(1, step, partition, 0) for step in range(400)]
+    assert sides != [side_at(0, step, partition, 1) for step in range(400)]
+    assert partition.largest() == 128
+
+
+def test_partitions_see_the_same_pictures_in_other_orders() -> None:
+    first, second = (
+        [slot(1, step, 0, batch=1, pictures=20, crop=CROP, partition=number).picture for step in range(20)]
+        for number in range(2)
+    )
+    assert sorted(first) == sorted(second) == list(range(20))
+    assert first != second

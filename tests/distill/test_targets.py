@@ -10,14 +10,16 @@ from eradio.distill.cache import CachedTargets, cache_identity, choose, page_byt
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.data import open_data
 from eradio.distill.heads import TeacherShape
-from eradio.distill.recipe import Crop, Recipe, training_identity
-from eradio.distill.targets import Batch, LiveTargets, Page, pages, training_page
-from eradio.distill.trainer import Trainer, new_student
+from eradio.distill.pages import Page, pages, training_pages
+from eradio.distill.recipe import Crop, Partition, Recipe, training_identity
+from eradio.distill.student import new_student
+from eradio.distill.targets import Batch, LiveTargets
+from eradio.distill.trainer import Trainer
 from eradio.errors import EradioError
 from eradio.locks import try_lock
 from eradio.search_space import build, named
 
-RECIPE = Recipe(batch=4, validation=6, steps=3, finalist_steps=3)
+RECIPE = Recipe(partitions=(Partition(batch=4),), validation=6, steps=3)
 PAGES = pages(RECIPE, range(3), 10**6)
 
 
@@ -45,7 +47,7 @@ def test_pages_are_validation_and_then_the_steps() -> None:
     assert [Page("validation", 0), Page("validation", 1), *(Page("train", step) for step in range(3))] == PAGES
     assert pages(RECIPE, range(0), 3) == [Page("validation", 0)]
     repeated = RECIPE.model_copy(update={"repeat": 2})
-    assert [training_page(repeated, step).number for step in range(5)] == [0, 1, 0, 1, 0]
+    assert [training_pages(repeated, step)[0].number for step in range(5)] == [0, 1, 0, 1, 0]
     assert pages(repeated, range(1, 4), 0) == [Page("train", 1), Page("train", 0)]
 
 
@@ -97,14 +99,19 @@ def test_the_cache_s_identity_follows_everything_a_page_depends_on() -> None:
     base = cache_identity(RECIPE, data, ["a", "b"])
     assert base == cache_identity(RECIPE.model_copy(update={"steps": 2, "targets": "live"}), data, ["a", "b"])
     assert base != cache_identity(RECIPE, data, ["a", "c"])
-    for change in ({"seed": 1}, {"batch": 5}, {"crop": Crop(smallest=0.9)}, {"stored": "float32"}):
+    for change in (
+        {"seed": 1},
+        {"partitions": (Partition(batch=5),)},
+        {"crop": Crop(smallest=0.9)},
+        {"stored": "float32"},
+    ):
         changed = RECIPE.model_copy(update=change)
         assert base != cache_identity(changed, data, ["a", "b"]), change
 
 
 def test_the_training_identity_leaves_out_the_budget_alone() -> None:
     base = training_identity("n", RECIPE, "d")
-    budget = {"steps": 9, "finalist_steps": 10, "targets": "live"}
+    budget = {"steps": 9, "targets": "live"}
     assert base == training_identity("n", RECIPE.model_copy(update=budget), "d")
     assert base != training_identity("m", RECIPE, "d")
     assert base != training_identity("n", RECIPE, "e")

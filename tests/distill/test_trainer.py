@@ -12,16 +12,19 @@ from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.data import open_data
 from eradio.distill.heads import TeacherShape
 from eradio.distill.losses import distillation_losses
-from eradio.distill.recipe import Optimiser, Recipe
+from eradio.distill.pages import Page, pages
+from eradio.distill.recipe import Optimiser, Partition, Recipe
 from eradio.distill.scales import Scales
-from eradio.distill.targets import Batch, LiveTargets, Page, pages
-from eradio.distill.trainer import DivergedError, Student, Trainer, new_student
+from eradio.distill.student import Student, new_student
+from eradio.distill.targets import Batch, LiveTargets
+from eradio.distill.trainer import DivergedError, Trainer
 from eradio.errors import EradioError
 from eradio.features import Features
 from eradio.scenes import Scenes
 
 TEACHERS = (TeacherShape("clip", 6, 8), TeacherShape("sam", None, 4))
-RECIPE = Recipe(batch=4, resolution=16, steps=20, optimiser=Optimiser(warmup=2, decay=0.25))
+PARTITIONS = (Partition(batch=4, resolution=(16,), teachers=("clip", "dino", "sam")),)
+RECIPE = Recipe(partitions=PARTITIONS, steps=20, optimiser=Optimiser(warmup=2, decay=0.25))
 VALIDATION = [Page("validation", 0), Page("validation", 1)]
 
 
@@ -185,7 +188,7 @@ def test_labels_and_captions_never_reach_distillation(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(Scenes, "scene", refuse)
     monkeypatch.setattr("eradio.scenes.dataset.caption", refuse)
-    recipe = Recipe(batch=2, validation=2, steps=2, finalist_steps=2)
+    recipe = Recipe(partitions=(Partition(batch=2),), validation=2, steps=2)
     live = LiveTargets(recipe, *open_data(recipe))
     shapes = [TeacherShape(one.name, one.summary_width, one.spatial_width) for one in live.teachers]
     student = new_student(lambda seed: Backbone(), tuple(shapes), recipe, "abc")

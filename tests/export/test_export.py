@@ -15,7 +15,7 @@ import torch
 from eradio.cli import run_command
 from eradio.distill.heads import TeacherShape
 from eradio.distill.recipe import Recipe
-from eradio.distill.trainer import new_student
+from eradio.distill.student import new_student
 from eradio.errors import EradioError
 from eradio.export import export, find_trained
 from eradio.files import write_json

@@ -21,15 +21,15 @@ def test_the_default_study_is_valid_and_of_the_embedded_world() -> None:
     [
         ("trails: 24", ["'trails' is not a known key", "trials"]),
         ("trials: -3", ["'trials'", "greater than or equal to 1", "-3"]),
-        ("recipe: {steps: 10, finalist_steps: 5}", ["finalist_steps must be at least steps"]),
-        ("recipe: {batch: many}", ["'recipe.batch'", "many"]),
+        ("{finalist_steps: 5, recipe: {steps: 10}}", ["finalist_steps must be at least recipe.steps"]),
+        ("recipe: {partitions: [{batch: many}]}", ["recipe.partitions", "many"]),
         ("recipe: {teachers: []}", ["'recipe.teachers'"]),
         ("target: {engine: warp}", ["target.engine", "warp"]),
         ("trials: [24", ["not valid YAML", "line"]),
         ("just a word", ["keys and values"]),
         ("name: ../escape", ["'name'"]),
         ("name: 2024-13-45", ["not valid YAML"]),
-        ("recipe: {resolution: 32}", ["taught at 32 pixels", "measured at 64"]),
+        ("recipe: {partitions: [{resolution: 32}]}", ["taught at 32 pixels", "measured at 64"]),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_key(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -64,8 +64,8 @@ def test_a_run_folder_takes_another_budget_but_no_other_study(tmp_path: Path) ->
     for one in (config, StudyConfig(trials=9)):
         open_run(tmp_path, one).begin({"space": "abc"})
     assert open_run(tmp_path).config.trials == 9
-    other = StudyConfig.parse({"seed": 3, "recipe": {"batch": 32}}, "test")
-    with pytest.raises(EradioError, match=r"recipe\.batch, seed"):
+    other = StudyConfig.parse({"seed": 3, "recipe": {"crop": {"smallest": 0.3}}}, "test")
+    with pytest.raises(EradioError, match=r"recipe\.crop\.smallest, seed"):
         open_run(tmp_path, other)
     with pytest.raises(EradioError, match="space changed"):
         open_run(tmp_path).begin({"space": "def"})

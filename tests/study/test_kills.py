@@ -23,7 +23,8 @@ CONFIG = {
     "trials": 3,
     "finalists": 0,
     "baselines": "none",
-    "recipe": {"steps": 4, "finalist_steps": 4, "batch": 4, "validation": 4},
+    "finalist_steps": 4,
+    "recipe": {"steps": 4, "partitions": [{"batch": 4}], "validation": 4},
     "target": {
         "engine": "eager",
         "batch": 1,

@@ -31,7 +31,8 @@ from eradio.study.run import open_run
 from eradio.study.search import read_study, search
 
 TINY = {
-    "recipe": {"steps": 4, "finalist_steps": 6, "batch": 4, "validation": 6},
+    "finalist_steps": 6,
+    "recipe": {"steps": 4, "partitions": [{"batch": 4}], "validation": 6},
     "target": {
         "engine": "eager",
         "batch": 1,
@@ -113,7 +114,7 @@ def test_finalists_of_scenes_are_compared_with_their_teachers(tmp_path: Path) ->
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_network_taught_again(tmp_path: Path) -> None:
-    recipe = {**TINY["recipe"], "steps": 60, "finalist_steps": 60, "targets": "live"}
+    recipe = {**TINY["recipe"], "steps": 60, "targets": "live"}
     config = StudyConfig.parse({**TINY, "recipe": recipe, "trials": 1, "finalists": 0, "baselines": "none"}, "test")
     killed: list[int] = []
 
@@ -137,7 +138,7 @@ def test_a_search_that_is_stopped_ends_its_workers_and_goes_on(tmp_path: Path) -
     config = tmp_path / "study.yaml"
     config.write_text(
         "{trials: 2, finalists: 0, baselines: none, "
-        "recipe: {steps: 400, finalist_steps: 400, batch: 4, validation: 4, targets: live}, "
+        "recipe: {steps: 400, partitions: [{batch: 4}], validation: 4, targets: live}, "
         "target: {engine: eager, batch: 1, protocol: {min_seconds: 0.02, max_seconds: 0.05, block_seconds: 0.002}}}"
     )
     run = tmp_path / "run"
@@ -251,7 +252,7 @@ def test_a_network_s_own_failure_is_its_reason_and_a_full_disk_is_not(
 def test_a_larger_budget_chooses_and_trains_its_finalists_anew(tmp_path: Path) -> None:
     plain = {**TINY, "trials": 1, "finalists": 1, "baselines": "none"}
     first = search(tmp_path, StudyConfig.parse(plain, "test"), 1, Console(quiet=True))
-    plain["recipe"] = {**TINY["recipe"], "finalist_steps": 9}
+    plain["finalist_steps"] = 9
     second = search(tmp_path, StudyConfig.parse({**plain, "trials": 3}, "test"), 1, Console(quiet=True))
     assert [finalist.score.steps for finalist in first.finalists] == [6]
     assert len(second.trials) >= 3

@@ -1,0 +1,116 @@
+"""The pages of a recipe's schedule, and the pictures on them."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import tee
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils import data as torch_data
+
+from eradio.distill.data import Dataset, FolderPictures, crop_picture
+from eradio.distill.recipe import Recipe
+from eradio.distill.schedule import Slot, side_at, slot, whole
+
+
+class Page(NamedTuple):
+    """One batch of the schedule: step `number` of training, or batch `number` of validation, of one partition."""
+
+    part: str
+    number: int
+    partition: int = 0
+    rows: range | None = None
+    """Those pictures of the batch that are meant; None for all."""
+
+
+class Printed(NamedTuple):
+    """What stands on a page.
+
+    pictures: uint8 [B, 3, R, R]. unreadable: names of files that were replaced by a neighbour so far.
+    """
+
+    pictures: Tensor
+    unreadable: tuple[str, ...]
+
+
+class Printer(torch_data.Dataset[Printed]):
+    """Renders or decodes the pictures of any page: a pure function of the recipe, the data and the page."""
+
+    def __init__(self, recipe: Recipe, train: Dataset, validation: Dataset) -> None:
+        self._recipe = recipe
+        self._data = {"train": train, "validation": validation}
+
+    def __getitem__(self, page: Page) -> Printed:
+        data, side, slots = self._data[page.part], self._side(page), self._slots(page)
+        own = slots if page.rows is None else slots[page.rows.start : page.rows.stop]
+        pictures = np.stack([crop_picture(data.picture(one.picture), one, side) for one in own])
+        return Printed(torch.from_numpy(pictures), tuple(data.unreadable()) if isinstance(data, FolderPictures) else ())
+
+    def _side(self, page: Page) -> int:
+        partition = self._recipe.partitions[page.partition]
+        if page.part == "train":
+            return side_at(self._recipe.seed, page.number, partition, page.partition)
+        return partition.resolution[0]
+
+    def _slots(self, page: Page) -> list[Slot]:
+        recipe, pictures = self._recipe, len(self._data[page.part])
+        batch = recipe.partitions[page.partition].batch
+        if page.part == "train":
+            common = {"batch": batch, "pictures": pictures, "partition": page.partition}
+            return [slot(recipe.seed, page.number, place, crop=recipe.crop, **common) for place in range(batch)]
+        wanted = min(recipe.validation, pictures)
+        return [whole(number) for number in range(page.number * batch, min((page.number + 1) * batch, wanted))]
+
+
+class Ahead:
+    """Prints pages in other processes before they are asked for."""
+
+    def __init__(self, printer: Printer) -> None:
+        self._printer = printer
+        self._coming: Iterator[tuple[Page, Printed]] = iter(())
+
+    @contextmanager
+    def of(self, pages: Iterable[Page], workers: int) -> Iterator[None]:
+        """Meanwhile `workers` processes print these pages, in this order; none prints nothing ahead."""
+        if workers:
+            asked, wanted = tee(pages)
+            loader = torch_data.DataLoader(
+                self._printer, batch_size=None, sampler=asked, num_workers=workers, prefetch_factor=2
+            )
+            self._coming = zip(wanted, loader, strict=True)
+        try:
+            yield
+        finally:
+            self._coming = iter(())
+
+    def print(self, page: Page) -> Printed:
+        """A page: the next one that was printed ahead, if it is that, or printed now."""
+        if page.part == "train":
+            found = next(self._coming, None)
+            if found is not None and found[0] == page:
+                return found[1]
+        return self._printer[page]
+
+
+def training_pages(recipe: Recipe, step: int) -> list[Page]:
+    """The pages of a training step, one a partition; those of an earlier step where the recipe repeats its batches."""
+    number = step % recipe.repeat if recipe.repeat else step
+    return [Page("train", number, partition) for partition in range(len(recipe.partitions))]
+
+
+def validation_pages(recipe: Recipe, pictures: int) -> list[Page]:
+    """All of validation, partition after partition, given the number of pictures there are."""
+    wanted = min(recipe.validation, pictures)
+    return [
+        Page("validation", number, place)
+        for place, partition in enumerate(recipe.partitions)
+        for number in range(-(-wanted // partition.batch))
+    ]
+
+
+def pages(recipe: Recipe, steps: range, validation_pictures: int) -> list[Page]:
+    """The training pages of some steps, each once, after all of validation."""
+    training = dict.fromkeys(page for step in steps for page in training_pages(recipe, step))
+    return [*validation_pages(recipe, validation_pictures), *training]

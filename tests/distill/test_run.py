@@ -1,0 +1,168 @@
+"""A training in a folder of its own: from the command line to a student that others load."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from eradio.cli import run_command
+from eradio.distill.recipe import Recipe
+from eradio.export import find_trained
+
+SMALL = {"partitions": [{"batch": 4}], "steps": 6, "validation": 4, "targets": "live", "optimiser": {"warmup": 2}}
+
+
+def _recipe(folder: Path, **changes: object) -> str:
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, **changes}))
+    return str(path)
+
+
+def _distil(*words: object) -> int:
+    return run_command(["distill", "e_radio_mini_s", *map(str, words)])
+
+
+def test_a_training_leaves_a_student_its_card_its_manifest_and_its_losses(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert _distil("--config", _recipe(tmp_path), "--out", out) == 0
+    trained = find_trained(str(out))
+    assert trained.source.endswith(str(out))
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert set(manifest["teachers"]) == {"clip", "dino", "sam"}
+    assert set(manifest["losses"]) == {f"{name}/spatial" for name in ("clip", "dino", "sam")} | {
+        f"{name}/summary" for name in ("clip", "dino")
+    }
+    assert manifest["loss"] == pytest.approx(sum(manifest["losses"].values()))
+    assert "3 teachers" in (out / "README.md").read_text() or "| sam |" in (out / "README.md").read_text()
+    with (out / "losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == [str(step) for step in range(1, 7)]
+    assert float(rows[0]["loss"]) == pytest.approx(sum(float(rows[0][name]) for name in manifest["losses"]), rel=1e-5)
+
+
+def test_a_training_that_is_told_to_stop_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    recipe = _recipe(tmp_path, steps=30)
+    assert _distil("--config", recipe, "--out", tmp_path / "whole") == 0
+    command = [sys.executable, "-m", "eradio", "distill", "e_radio_mini_s", "--config", recipe, "--out"]
+    for name in (signal.SIGTERM, signal.SIGUSR2):
+        out = tmp_path / name.name
+        process = subprocess.Popen([*command, str(out)], stderr=subprocess.PIPE, text=True)
+        _wait_for_steps(out, 3)
+        process.send_signal(name)
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 143
+        assert "is kept" in told
+        assert not (out / "student.safetensors").exists()
+        assert _distil("--config", recipe, "--out", out) == 0
+        _same_student(tmp_path / "whole", out)
+        assert (out / "losses.csv").read_text() == (tmp_path / "whole" / "losses.csv").read_text()
+
+
+def test_a_killed_training_loses_what_came_after_its_checkpoint_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 in the middle of a checkpoint's write: the earlier one is whole, and the end is the same."""
+    monkeypatch.setattr("eradio.distill.run._SAVE_SECONDS", 0.0)
+    recipe = _recipe(tmp_path, steps=8)
+    assert _distil("--config", recipe, "--out", tmp_path / "whole") == 0
+    out = tmp_path / "killed"
+    program = f"""
+import os, signal
+import eradio.distill.run, eradio.distill.checkpoint as checkpoint
+from eradio.cli import run_command
+eradio.distill.run._SAVE_SECONDS = 0.0
+original, calls = checkpoint.write_state, iter(range(100))
+def half(path, state):
+    if next(calls) == 4:
+        path.with_name("." + path.name + ".tmp").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(path, state)
+checkpoint.write_state = half
+run_command(["distill", "e_radio_mini_s", "--config", {recipe!r}, "--out", {str(out)!r}])
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
+    assert (out / "checkpoints" / "rung-8.pt").exists()
+    assert _distil("--config", recipe, "--out", out) == 0
+    _same_student(tmp_path / "whole", out)
+    assert (out / "losses.csv").read_text() == (tmp_path / "whole" / "losses.csv").read_text()
+
+
+def test_a_next_stage_begins_with_the_student_of_the_last_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other teachers' heads are new; where nothing is learnt, nothing changes, through balance and back."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    two = [{"kind": kind, "name": kind} for kind in ("clip", "dino")]
+    assert _distil("--config", _recipe(tmp_path, teachers=two), "--out", first) == 0
+    still = {"learning_rate": 1e-30, "weight_decay": 0}
+    balance = {"summary": "channel", "spatial": "phi-s", "pictures": 64}
+    recipe = _recipe(tmp_path, optimiser=still, balance=balance, steps=1)
+    assert _distil("--config", recipe, "--out", second, "--start-from", first) == 0
+    assert "new heads: sam" in " ".join(capsys.readouterr().out.split())
+    before, after = (load_file(folder / "student.safetensors") for folder in (first, second))
+    for name, value in before.items():
+        if value.is_floating_point() and "running" not in name:
+            assert torch.allclose(value, after[name], rtol=1e-4, atol=1e-4 * float(value.abs().max())), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "said"),
+    [
+        ({}, ["--config", "nonesuch"], "There is no recipe 'nonesuch'; shipped are"),
+        ({"partitions": [{"teachers": ["cilp"]}]}, [], "a partition names cilp"),
+        ({"partitions": [{"teachers": ["clip"]}]}, [], "no partition has the teachers dino, sam"),
+        ({}, ["--micro-batch", "3"], "not whole micro-batches of 3"),
+        ({}, ["--micro-batch", "2"], "recipe.group"),
+        ({"summary": None, "spatial": None}, [], "nothing to learn"),
+        ({}, ["--start-from", "nowhere"], "Give the folder of a run that has ended"),
+        ({"optimiser": {"learning_rate": 1e9, "warmup": 0}}, [], "diverged"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object], words: list[str], said: str
+) -> None:
+    config = [] if "--config" in words else ["--config", _recipe(tmp_path, **changes)]
+    assert _distil(*config, *words, "--out", tmp_path / "run") == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert said in line
+
+
+def test_another_recipe_does_not_go_on_in_the_same_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _distil("--config", _recipe(tmp_path, steps=1), "--out", tmp_path / "run") == 0
+    assert _distil("--config", _recipe(tmp_path, steps=1, seed=5), "--out", tmp_path / "run") == 1
+    assert "holds another training (different: recipe)" in capsys.readouterr().err
+    assert _distil("--config", _recipe(tmp_path, steps=2), "--out", tmp_path / "run") == 0
+
+
+def test_the_shipped_recipes_are_valid_and_their_heads_say_what_they_need() -> None:
+    folder = Path(sys.modules[Recipe.__module__].__file__ or "").with_name("recipes")
+    for path in sorted(folder.glob("*.yaml")):
+        Recipe.named(path.stem)
+        head = [line for line in path.read_text().splitlines() if line.startswith("#")]
+        assert any("Expected:" in line for line in head), path
+        assert any("Command: " in line and path.stem in line for line in head), path
+
+
+def _wait_for_steps(out: Path, steps: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        path = out / "losses.csv"
+        if path.exists() and len(path.read_text().splitlines()) > steps:
+            return
+        time.sleep(0.05)
+    raise AssertionError(os.listdir(out) if out.exists() else "nothing happened")
+
+
+def _same_student(first: Path, second: Path) -> None:
+    a, b = (load_file(folder / "student.safetensors") for folder in (first, second))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(value, b[name]) for name, value in a.items())
