@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from eradio.cli import run_command
+from eradio.distill.recipe import Recipe
 from eradio.search_space import named
 from eradio.search_space.diagram import as_svg
 
@@ -50,3 +52,8 @@ def test_python_on_the_pages_is_python() -> None:
     for page in PAGES:
         for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
             compile(code, page.name, "exec")
+
+
+def test_the_recipe_on_the_page_is_the_default_one() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "distill.md").read_text(encoding="utf-8"), re.S)
+    assert Recipe.parse(yaml.safe_load(text), "docs/distill.md") == Recipe()

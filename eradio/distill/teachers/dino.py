@@ -6,6 +6,7 @@ import timm
 from torch import Tensor, nn
 
 from eradio.description import canonical_json
+from eradio.distill.teachers.backbone import timm_weights
 from eradio.distill.teachers.base import Teacher
 from eradio.distill.teachers.files import identity, read_config, read_weights, weights_file
 from eradio.distill.teachers.spec import TeacherSpec
@@ -58,6 +59,5 @@ def load_dino(spec: TeacherSpec) -> DinoTeacher:
     if spec.resolution is not None:
         config["options"]["img_size"] = spec.resolution
     vit = timm_model(config)
-    timm_loads = timm.models.vision_transformer.checkpoint_filter_fn
-    vit.load_state_dict(timm_loads(read_weights(weights), vit), strict=True)
+    vit.load_state_dict(timm_weights(vit, read_weights(weights)), strict=True)
     return DinoTeacher(vit, spec.name, identity(weights, canonical_json(config)))

@@ -17,7 +17,7 @@ from eradio.tensors import write_tensors
 WEIGHTS = "model.safetensors"
 MERGES = "merges.txt.gz"
 # The name is open_clip's, so that `open_clip.create_model("local-dir:FOLDER")` opens the CLIP teacher's folder too.
-_CONFIG = {"clip": "open_clip_config.json", "dino": "config.json", "sam": "config.json"}
+_CONFIG = {"clip": "open_clip_config.json", "dino": "config.json", "sam": "config.json", "student": "architecture.json"}
 
 
 def config_path(folder: Path, kind: str) -> Path:

@@ -6,6 +6,7 @@ import open_clip
 import timm
 from segment_anything import sam_model_registry
 
+from eradio.distill.teachers.backbone import load_student, load_timm
 from eradio.distill.teachers.base import Teacher
 from eradio.distill.teachers.clip import load_clip
 from eradio.distill.teachers.dino import load_dino
@@ -13,8 +14,19 @@ from eradio.distill.teachers.sam import load_sam
 from eradio.distill.teachers.spec import Kind, TeacherSpec
 from eradio.errors import EradioError
 
-_LOADERS: dict[Kind, Callable[[TeacherSpec], Teacher]] = {"clip": load_clip, "dino": load_dino, "sam": load_sam}
-_LIBRARIES = {"clip": "open_clip", "dino": "timm", "sam": "segment_anything"}
+_LOADERS: dict[Kind, Callable[[TeacherSpec], Teacher]] = {
+    "clip": load_clip,
+    "dino": load_dino,
+    "sam": load_sam,
+    "timm": load_timm,
+    "student": load_student,
+}
+_LIBRARIES = {"clip": "open_clip", "dino": "timm", "sam": "segment_anything", "timm": "timm"}
+_KNOWN = {
+    "open_clip": open_clip.list_models,
+    "timm": timm.list_models,
+    "segment_anything": sam_model_registry.keys,
+}
 
 
 def load_teacher(spec: TeacherSpec) -> Teacher:
@@ -36,8 +48,10 @@ def load_teacher(spec: TeacherSpec) -> Teacher:
 
 
 def _check_model(spec: TeacherSpec) -> None:
+    if spec.kind == "student":
+        raise EradioError(f"Teacher '{spec.name}' is a student of ours: 'weights' must name its folder.")
     library = _LIBRARIES[spec.kind]
-    known = {"clip": open_clip.list_models, "dino": timm.list_models, "sam": sam_model_registry.keys}[spec.kind]()
+    known = _KNOWN[library]()
     if spec.model is None and spec.path().exists():
         raise EradioError(
             f"Teacher '{spec.name}' is a checkpoint file, {spec.path()}: add 'model', its name in {library}."

@@ -7,8 +7,10 @@ from pydantic import Field, model_validator
 
 from eradio.description import Description
 
-Kind = Literal["clip", "dino", "sam"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Kind = Literal["clip", "dino", "sam", "timm", "student"]
+Shipped = Literal["clip", "dino", "sam"]
+KINDS: tuple[Shipped, ...] = get_args(Shipped)
+"""The kinds that are shipped."""
 
 SHIPPED = "shipped"
 _SHIPPED_FOLDER = Path(__file__).with_name("weights")
@@ -20,7 +22,8 @@ class TeacherSpec(Description):
     The weights come from one of three places: the package itself (`shipped`), a folder that `eradio teachers
     train` wrote, or a checkpoint file of a published model. Folders carry their model's configuration; a
     checkpoint file needs `model`, its name in the library of its kind: open_clip (`ViT-H-14`), timm
-    (`vit_giant_patch14_dinov2`) or segment_anything (`vit_h`).
+    (`vit_giant_patch14_dinov2`) or segment_anything (`vit_h`). Kind `dino` is a vision transformer of timm whose
+    summary is its class token, `timm` any network of timm, `student` the folder of a finished student of ours.
     """
 
     kind: Kind
@@ -40,8 +43,11 @@ class TeacherSpec(Description):
     def _consistent(self) -> Self:
         if self.weights == SHIPPED and self.model is not None:
             raise ValueError("the shipped teachers bring their own model; remove 'model', or name a checkpoint file")
-        if self.resolution is not None and (self.model is None or self.kind == "sam"):
+        sized = self.kind == "student" or (self.model is not None and self.kind != "sam")
+        if self.resolution is not None and not sized:
             raise ValueError("only a published CLIP or DINO can look at another resolution; remove 'resolution'")
+        if self.weights == SHIPPED and self.kind not in KINDS:
+            raise ValueError(f"no teacher of kind '{self.kind}' is shipped; give its 'weights'")
         return self
 
     def path(self) -> Path:
