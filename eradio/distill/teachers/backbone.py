@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from eradio.description import canonical_json
 from eradio.distill.teachers.base import Teacher
 from eradio.distill.teachers.files import identity, read_config, read_weights, weights_file
+from eradio.distill.teachers.hub import weights_path
 from eradio.distill.teachers.spec import TeacherSpec
 from eradio.errors import EradioError
 from eradio.features import Features
@@ -76,7 +77,7 @@ def load_timm(spec: TeacherSpec) -> TimmTeacher:
     Raises:
         EradioError: weights are missing, or do not fit.
     """
-    weights = weights_file(spec.path(), spec.kind)
+    weights = weights_file(weights_path(spec), spec.kind)
     assert spec.model is not None
     side = spec.resolution or timm.get_pretrained_cfg(spec.model).input_size[-1]
     options = {"img_size": side} if _of_fixed_side(spec.model) else {}

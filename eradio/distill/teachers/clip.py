@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from eradio.description import canonical_json
 from eradio.distill.teachers.base import Teacher
 from eradio.distill.teachers.files import MERGES, identity, read_config, read_weights, weights_file
+from eradio.distill.teachers.hub import unknown_tag, weights_path
 from eradio.distill.teachers.spec import TeacherSpec
 from eradio.errors import EradioError
 from eradio.features import Features
@@ -31,12 +32,15 @@ class ClipTeacher(Teacher):
 
     def __init__(self, clip: Any, tokenizer: Tokenizer, name: str, digest: str) -> None:
         visual = clip.visual
-        side = visual.image_size
+        side = visual.image_size if isinstance(visual.image_size, int) else visual.image_size[0]
+        with torch.no_grad():
+            summary, spatial = _look(visual.eval(), torch.zeros(1, 3, side, side))
+        assert summary is not None
         super().__init__(
             name=name,
             digest=digest,
-            resolution=side if isinstance(side, int) else side[0],
-            widths=(visual.proj.shape[1], visual.proj.shape[0]),
+            resolution=side,
+            widths=(summary.shape[1], spatial.shape[1]),
             mean=visual.image_mean,
             std=visual.image_std,
         )
@@ -45,13 +49,17 @@ class ClipTeacher(Teacher):
         self.freeze()
 
     def _features(self, pictures: Tensor) -> Features:
-        answer = self.clip.visual.forward_intermediates(pictures, indices=1, normalize_intermediates=True)
-        return Features(answer["image_features"], answer["image_intermediates"][0])
+        return _look(self.clip.visual, pictures)
 
     @torch.no_grad()
     def class_embeddings(self, captions: list[str]) -> Tensor:
         """[n, summary_width] text embeddings of the captions, each of length one."""
         return normalize(self.clip.encode_text(self._tokenizer(captions)), dim=-1)
+
+
+def _look(visual: Any, pictures: Tensor) -> Features:
+    answer = visual.forward_intermediates(pictures, indices=1, normalize_intermediates=True)
+    return Features(answer["image_features"], answer["image_intermediates"][0])
 
 
 def open_clip_model(config: dict[str, Any]) -> nn.Module:
@@ -74,13 +82,28 @@ def open_clip_tokenizer(folder: Path, config: dict[str, Any]) -> Tokenizer:
     return tokenizer
 
 
+def _published(spec: TeacherSpec) -> Any:
+    """A published model with fresh weights; its tag tells the activation function and the normalisation."""
+    told = open_clip.get_pretrained_cfg(spec.model, spec.tag) if spec.tag else {}
+    if spec.tag and not told:
+        raise EradioError(f"Teacher '{spec.name}': {unknown_tag(spec)}")
+    return open_clip.create_model(
+        spec.model,
+        pretrained=None,
+        force_quick_gelu=bool(told.get("quick_gelu")),
+        force_image_size=spec.resolution,
+        force_preprocess_cfg={key: told[key] for key in ("mean", "std") if key in told},
+        pretrained_text=False,
+    )
+
+
 def load_clip(spec: TeacherSpec) -> ClipTeacher:
     """Build the model and load its weights.
 
     Raises:
         EradioError: weights or configuration are missing, or do not fit each other.
     """
-    path = spec.path()
+    path = weights_path(spec)
     weights = weights_file(path, spec.kind)
     if path.is_dir():
         described = read_config(path, spec.kind)
@@ -88,9 +111,8 @@ def load_clip(spec: TeacherSpec) -> ClipTeacher:
         clip.load_state_dict(read_weights(weights))
         config = canonical_json(described)
     else:
-        clip = open_clip.create_model(
-            spec.model, pretrained=str(weights), force_image_size=spec.resolution, pretrained_text=False
-        )
+        clip = _published(spec)
+        open_clip.load_checkpoint(clip, str(weights))
         tokenizer = open_clip.get_tokenizer(spec.model)
-        config = canonical_json([spec.model, spec.resolution])
+        config = canonical_json([spec.model, spec.resolution, *([spec.tag] if spec.tag else [])])
     return ClipTeacher(clip, tokenizer, spec.name, identity(weights, config))

@@ -9,6 +9,7 @@ from eradio.description import canonical_json
 from eradio.distill.teachers.backbone import timm_weights
 from eradio.distill.teachers.base import Teacher
 from eradio.distill.teachers.files import identity, read_config, read_weights, weights_file
+from eradio.distill.teachers.hub import weights_path
 from eradio.distill.teachers.spec import TeacherSpec
 from eradio.features import Features
 
@@ -53,7 +54,7 @@ def load_dino(spec: TeacherSpec) -> DinoTeacher:
     Raises:
         EradioError: weights or configuration are missing, or do not fit each other.
     """
-    path = spec.path()
+    path = weights_path(spec)
     weights = weights_file(path, spec.kind)
     config = read_config(path, spec.kind) if path.is_dir() else {"model": spec.model, "options": {}}
     if spec.resolution is not None:

@@ -35,14 +35,14 @@ def load_teacher(spec: TeacherSpec) -> Teacher:
     Raises:
         EradioError: its weights are missing or damaged, its model's name is unknown, or the two do not fit.
     """
-    if not spec.path().is_dir():
+    if spec.on_hub() or not spec.path().is_dir():
         _check_model(spec)
     try:
         return _LOADERS[spec.kind](spec)
     except (RuntimeError, KeyError) as error:
         cause = str(error).splitlines()[0]
         raise EradioError(
-            f"The weights in {spec.path()} do not fit the {spec.kind} model of teacher '{spec.name}': {cause} "
+            f"The weights in {spec.weights} do not fit the {spec.kind} model of teacher '{spec.name}': {cause} "
             f"Check 'model' and 'weights'."
         ) from None
 
@@ -52,7 +52,7 @@ def _check_model(spec: TeacherSpec) -> None:
         raise EradioError(f"Teacher '{spec.name}' is a student of ours: 'weights' must name its folder.")
     library = _LIBRARIES[spec.kind]
     known = _KNOWN[library]()
-    if spec.model is None and spec.path().exists():
+    if spec.model is None and not spec.on_hub() and spec.path().exists():
         raise EradioError(
             f"Teacher '{spec.name}' is a checkpoint file, {spec.path()}: add 'model', its name in {library}."
         )

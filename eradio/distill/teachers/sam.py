@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 from eradio.description import Description, canonical_json
 from eradio.distill.teachers.base import Teacher
 from eradio.distill.teachers.files import identity, read_config, read_weights, weights_file
+from eradio.distill.teachers.hub import weights_path
 from eradio.distill.teachers.spec import TeacherSpec
 from eradio.features import Features
 
@@ -141,7 +142,7 @@ def load_sam(spec: TeacherSpec) -> SamTeacher:
     Raises:
         EradioError: weights or configuration are missing, or do not fit each other.
     """
-    path = spec.path()
+    path = weights_path(spec)
     weights = weights_file(path, spec.kind)
     if path.is_dir():
         config = SamConfig.parse(read_config(path, spec.kind), str(path))

@@ -13,15 +13,18 @@ KINDS: tuple[Shipped, ...] = get_args(Shipped)
 """The kinds that are shipped."""
 
 SHIPPED = "shipped"
+HUB = "hub"
+HUB_PREFIX = "hf-hub:"
 _SHIPPED_FOLDER = Path(__file__).with_name("weights")
 
 
 class TeacherSpec(Description):
     """One teacher.
 
-    The weights come from one of three places: the package itself (`shipped`), a folder that `eradio teachers
-    train` wrote, or a checkpoint file of a published model. Folders carry their model's configuration; a
-    checkpoint file needs `model`, its name in the library of its kind: open_clip (`ViT-H-14`), timm
+    The weights come from the package itself (`shipped`), a folder that `eradio teachers train` wrote, a checkpoint file
+    of a published model, or the Hugging Face hub: `hub` for what the model's library has for its `model` (and `tag`, of
+    open_clip), `hf-hub:ORGANISATION/NAME` or `hf-hub:ORGANISATION/NAME/FILE` for any other. Folders carry their model's
+    configuration; all else needs `model`, its name in the library of its kind: open_clip (`ViT-H-14`), timm
     (`vit_giant_patch14_dinov2`) or segment_anything (`vit_h`). Kind `dino` is a vision transformer of timm whose
     summary is its class token, `timm` any network of timm, `student` the folder of a finished student of ours.
     """
@@ -31,6 +34,9 @@ class TeacherSpec(Description):
     """What tables and figures call it."""
     weights: str = SHIPPED
     model: str | None = None
+    tag: str | None = None
+    """Which of open_clip's published weights of a model these are, such as `dfn5b`: what its activation function and
+    its normalisation are depends on it, for a local file too."""
     resolution: int | None = Field(default=None, ge=16, le=2048)
     """Side in pixels at which a published CLIP or DINO looks, if not its own."""
 
@@ -46,9 +52,17 @@ class TeacherSpec(Description):
         sized = self.kind == "student" or (self.model is not None and self.kind != "sam")
         if self.resolution is not None and not sized:
             raise ValueError("only a published CLIP or DINO can look at another resolution; remove 'resolution'")
+        if self.tag is not None and (self.kind != "clip" or self.model is None):
+            raise ValueError("only a published CLIP has a tag; remove 'tag'")
+        if self.on_hub() and self.model is None:
+            raise ValueError("weights on the hub need 'model', the name that their library gives the network")
         if self.weights == SHIPPED and self.kind not in KINDS:
             raise ValueError(f"no teacher of kind '{self.kind}' is shipped; give its 'weights'")
         return self
+
+    def on_hub(self) -> bool:
+        """Whether the weights are a file of the Hugging Face hub."""
+        return self.weights == HUB or self.weights.startswith(HUB_PREFIX)
 
     def path(self) -> Path:
         """The folder or the checkpoint file with the weights."""

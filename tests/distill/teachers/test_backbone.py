@@ -7,6 +7,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from eradio.distill.heads import TeacherShape
 from eradio.distill.recipe import Recipe
 from eradio.distill.student import new_student
 from eradio.distill.teachers import TeacherSpec, load_teacher
@@ -55,7 +56,7 @@ def test_maps_whose_channels_come_last_are_turned():
 
 def _student(folder: Path) -> torch.nn.Module:
     network = named("e_radio_mini_s")
-    student = new_student(lambda seed: build(network, seed), (), Recipe(), "0").eval()
+    student = new_student(lambda seed: build(network, seed), (TeacherShape("t", 4, 4),), Recipe(), "0").eval()
     write_json(folder / "architecture.json", network.model_dump(mode="json"))
     write_tensors(folder / "student.safetensors", student.state_dict())
     return student
