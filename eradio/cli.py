@@ -142,6 +142,30 @@ def distill(network: str, config: str, data: Path | None, steps: int | None, out
     return 0
 
 
+@cli.command(epilog="Example: eradio probe runs/distill-e_radio_mini_s-quickstart --resolution 48,64,96,128")
+@click.argument("run", type=_FILE)
+@click.option("--resolution", "sides", default="48,64,96,128", show_default=True, help="Pixels, several.")
+@click.option("--pictures", type=click.IntRange(2), default=64, show_default=True, help="How many.")
+@click.option("--out", type=_FILE, help="Where to write (default: RUN/probe).")
+def probe(run: Path, sides: str, pictures: int, out: Path | None) -> None:
+    """Show how well a taught network stands in for each teacher, resolution by resolution.
+
+    A student that is one teacher at low and another at high resolution (mode switching) shows as a line that falls.
+    """
+    from eradio.analysis.fidelity_figure import fidelity_table, write_fidelity
+    from eradio.distill.probe import probe as hold
+
+    try:
+        wanted = sorted({int(one) for one in sides.split(",")})
+    except ValueError:
+        raise EradioError(f"--resolution must be pixels, such as 48,64,96, not '{sides}'.") from None
+    console = _console()
+    found = hold(run, wanted, pictures, console)
+    console.print(fidelity_table(found))
+    for file in write_fidelity(found, out or run / "probe"):
+        console.print(f"{file}", markup=False, soft_wrap=True)
+
+
 @cli.command(epilog="Example: eradio export runs/default/finalists/candidate-0003 --to onnx --resolution 64")
 @click.argument("checkpoint")
 @click.option("--to", required=True, help="onnx, torch (a torch.export program), timm, or hf.")

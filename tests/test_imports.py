@@ -19,7 +19,7 @@ MAY = {
     "subjects": {"search_space", "distill", "profile", "export"},
     "pretrain": {"distill", "evaluation", "scenes"},
     "study": {"scenes", "search_space", "distill", "profile", "evaluation", "pretrain"},
-    "analysis": {"study", "profile"},
+    "analysis": {"study", "profile", "distill"},
 }
 
 

@@ -1,36 +1,24 @@
-"""Where pictures come from: the embedded scenes, or a folder of the user's own."""
+"""Where pictures come from: the embedded scenes, or the user's own."""
 
-import errno
 import random
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import chain
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from eradio.description import digest_of
-from eradio.distill.recipe import FolderData, Recipe
+from eradio.distill.decode import Pixels
+from eradio.distill.folder import FolderPictures, list_pictures
+from eradio.distill.hub_data import HubPictures
+from eradio.distill.order import Stretches
+from eradio.distill.readable import Readable, Source
+from eradio.distill.recipe import FolderData, HubData, Recipe, ShardsData
 from eradio.distill.schedule import Slot
-from eradio.errors import EradioError
+from eradio.distill.shards import Shards, list_shards
 from eradio.scenes import Scenes
-
-Pixels = NDArray[np.uint8]
-
-# A picture of a large-format camera is no attack; four times as many pixels as Pillow takes without a warning.
-Image.MAX_IMAGE_PIXELS = 1 << 29
-
-# Formats that Pillow opens by running another program, or that hold no picture.
-_NO_PICTURES = frozenset({"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"})
-
-_PASSING = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE})
-"""What the system answers when it cannot read for now, whatever the file holds."""
 
 
 class Dataset(Protocol):
@@ -64,156 +52,70 @@ class Alternating:
         return self._sources[source].picture(place)
 
 
-class FolderPictures:
-    """A list of picture files; one that cannot be read is replaced by its next readable neighbour.
-
-    Args:
-        root: the folder they are named relative to.
-        files: the pictures.
-        others: pictures of the same folder that take their place where none of `files` can be read.
-    """
-
-    def __init__(self, root: Path, files: Sequence[Path], others: Sequence[Path] = ()) -> None:
-        self._root = root
-        self._files = list(files)
-        self._others = list(others)
-        self._bad: set[Path] = set()
-        stats = [(file.relative_to(root).as_posix(), file.stat()) for file in [*self._files, *self._others]]
-        self.digest = digest_of([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def picture(self, index: int) -> Pixels:
-        """Picture `index` as [H, W, 3], or that of the next file that can be read.
-
-        Raises:
-            EradioError: no file of the folder can be read.
-            OSError: the system failed to read, whatever the file holds.
-        """
-        count = len(self._files)
-        neighbours = (self._files[(index + offset) % count] for offset in range(count))
-        for file in chain(neighbours, self._others):
-            if file not in self._bad:
-                try:
-                    return read_picture(file)
-                except Exception as error:  # a decoder meets a hostile file with anything
-                    self._note(file, error)
-        raise self._none_readable()
-
-    def unreadable(self) -> list[str]:
-        """Names of the unreadable files met so far, relative to the folder."""
-        return [_printable(file.relative_to(self._root)) for file in self._files if file in self._bad]
-
-    def check(self) -> list[str]:
-        """Open every file's header and return the names of those that are no pictures.
-
-        Raises:
-            EradioError: none is a picture, nor any that could take its place.
-            OSError: the system failed to read, whatever the file holds.
-        """
-        for file in [*self._files, *self._others]:
-            try:
-                with _opened(file):
-                    pass
-            except Exception as error:
-                self._note(file, error)
-        if self._bad.issuperset([*self._files, *self._others]):
-            raise self._none_readable()
-        return self.unreadable()
-
-    def _note(self, file: Path, error: Exception) -> None:
-        """Remember a file as no picture; a failure that may pass would give each process substitutes of its own."""
-        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _PASSING):
-            raise error
-        self._bad.add(file)
-
-    def _none_readable(self) -> EradioError:
-        files = [*self._files, *self._others]
-        names = ", ".join(_printable(file.relative_to(self._root)) for file in files[:3])
-        more = f" and {len(files) - 3} more" if len(files) > 3 else ""
-        return EradioError(f"No readable picture in {self._root}: not {names}{more}. Replace or remove the files.")
-
-
-def _printable(path: Path) -> str:
-    """A file's name for messages and records; bytes that are no text are written out."""
-    return path.as_posix().encode("utf-8", "backslashreplace").decode()
-
-
-def read_picture(path: Path) -> Pixels:
-    """Decode one file to [H, W, 3], turned as its orientation tag says, transparency laid on grey.
-
-    Raises:
-        Exception: it cannot be read safely; which one is the decoder's choice.
-    """
-    with _opened(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        if upright.has_transparency_data:
-            grey = Image.new("RGBA", upright.size, (128, 128, 128, 255))
-            upright = Image.alpha_composite(grey, upright.convert("RGBA"))
-        if upright.mode[0] in "IF":
-            return _grey(np.asarray(upright, dtype=np.float64), 65535.0 if ";16" in upright.mode else None)
-        return np.asarray(upright.convert("RGB"))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """A picture file, refused if it would unpack into far more than it is."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as image:
-            yield image
-
-
-def _grey(values: NDArray[np.float64], full: float | None) -> Pixels:
-    """A map [H, W] of more than 8 bits as a grey picture; where the format names no white, the values tell it."""
-    most = float(values.max(initial=0.0))
-    full = full or next((top for top in (1.0, 255.0, 65535.0) if most <= top), most)
-    bytes_ = np.clip(values * (255.0 / full), 0, 255).round().astype(np.uint8)
-    return np.repeat(bytes_[:, :, None], 3, axis=2)
-
-
-def list_pictures(root: Path) -> list[Path]:
-    """Every file below `root` whose ending names a picture format, in a fixed order.
-
-    Raises:
-        EradioError: there is no such folder, or no such file in it.
-    """
-    if not root.is_dir():
-        raise EradioError(f"There is no folder {root}. Give the folder that holds your pictures.")
-    formats = Image.registered_extensions()
-    endings = {ending for ending, kind in formats.items() if kind in Image.OPEN and kind not in _NO_PICTURES}
-    # The figures of a search that was run in the same folder are none of its pictures.
-    found = list(root.rglob("*"))
-    runs = {path.parent for path in found if path.name == "study.json"}
-    pictures = (path for path in found if path.suffix.lower() in endings and path.is_file())
-    files = sorted(path for path in pictures if runs.isdisjoint(path.parents))
-    if not files:
-        raise EradioError(f"The folder {root} holds no picture file (png, jpg, webp, tif, ...). Give another folder.")
-    return files
+def stretches_of(data: Dataset) -> Stretches | None:
+    """How a data set's pictures are stored together, where they are stored at all."""
+    return data.stretches if isinstance(data, Readable) else None
 
 
 def open_data(recipe: Recipe) -> tuple[Dataset, Dataset]:
     """Training and validation pictures of a recipe.
 
-    A folder gives a fifth of its files, chosen by their names, to validation; a single picture serves both.
+    What has no validation of its own gives some to it: a folder a fifth of its files, chosen by their names; a single
+    picture serves both; shards the last one, or the last fifth of a single one; a data set of the hub its last fifth.
 
     Raises:
-        EradioError: the folder is missing, or holds no picture.
+        EradioError: the pictures are missing.
     """
-    if not isinstance(recipe.data, FolderData):
-        size, seed = recipe.largest(), recipe.data.seed
-        other = 2**31 - 1 - seed
-        taught = Scenes("train", size=size, seed=seed), Scenes("single-train", size=size, seed=seed)
-        kept = Scenes("val", size=size, seed=seed), Scenes("single-train", size=size, seed=other)
-        return Alternating(taught), Alternating(kept)
-    root = recipe.data.path
+    data = recipe.data
+    if isinstance(data, FolderData):
+        return _folder(data, recipe.seed)
+    if isinstance(data, ShardsData):
+        names = list_shards(data.path)
+        if data.validation is not None:
+            both = Shards(names), Shards(list_shards(data.validation))
+            return tuple(_whole(one, data.unreadable) for one in both)  # type: ignore[return-value]
+        shards = Shards(names)
+        kept = shards.sizes[-1] if len(names) > 1 else len(shards) // 5
+        return _divided(shards, kept, data.unreadable, shards.sizes)
+    if isinstance(data, HubData):
+        rows = HubPictures(data.name, data.split, data.column)
+        if data.validation is None:
+            return _divided(rows, len(rows) // 5, data.unreadable, [len(rows)])
+        others = HubPictures(data.name, data.validation, data.column)
+        return _whole(rows, data.unreadable), _whole(others, data.unreadable)
+    size, seed = recipe.largest(), data.seed
+    other = 2**31 - 1 - seed
+    taught = Scenes("train", size=size, seed=seed), Scenes("single-train", size=size, seed=seed)
+    kept_back = Scenes("val", size=size, seed=seed), Scenes("single-train", size=size, seed=other)
+    return Alternating(taught), Alternating(kept_back)
+
+
+def _folder(data: FolderData, seed: int) -> tuple[Dataset, Dataset]:
+    root = data.path
     files = list_pictures(root)
-    order = random.Random(recipe.seed).sample(files, len(files))
+    order = random.Random(seed).sample(files, len(files))
     held_out = len(files) // 5 or 1
     train = sorted(order[held_out:]) or files
     rest = sorted(order[:held_out])
-    return FolderPictures(root, train, rest), FolderPictures(root, rest, train)
+    return FolderPictures(root, train, rest, data.unreadable), FolderPictures(root, rest, train, data.unreadable)
+
+
+def _whole(source: Source, unreadable: float) -> Readable:
+    stretches = tuple(source.sizes) if isinstance(source, Shards) else None
+    return Readable(source, range(len(source)), (), unreadable, stretches)
+
+
+def _divided(source: Source, kept: int, unreadable: float, sizes: Sequence[int]) -> tuple[Readable, Readable]:
+    """All but the last `kept` pictures, and those; a source too small for that serves both."""
+    count = len(source)
+    kept = min(max(kept, 1), count - 1)
+    if kept == 0:
+        return _whole(source, unreadable), _whole(source, unreadable)
+    first = tuple(sizes[:-1]) if len(sizes) > 1 else (count - kept,)
+    return (
+        Readable(source, range(count - kept), range(count - kept, count), unreadable, first),
+        Readable(source, range(count - kept, count), range(count - kept), unreadable),
+    )
 
 
 def crop_picture(pixels: Pixels, slot: Slot, resolution: int) -> Pixels:

@@ -5,17 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
+from eradio.distill.heads import TeacherShape
 from eradio.distill.recipe import Recipe
 from eradio.distill.scales import Scales
 from eradio.distill.student import Student
 from eradio.distill.trainer import Outcome
 from eradio.errors import EradioError
-from eradio.files import write_atomically, write_json
-from eradio.search_space import Network, describe
+from eradio.files import read_json, write_atomically, write_json
+from eradio.search_space import Network, build, describe, parse_network
 from eradio.tensors import write_tensors
 
 WEIGHTS = "student.safetensors"
+RECIPE = "recipe.json"
 
 
 def write_finished(
@@ -27,10 +30,41 @@ def write_finished(
         MachineError: the file system is full or cannot be written.
     """
     write_json(folder / "architecture.json", network.model_dump(mode="json"))
+    write_json(folder / RECIPE, recipe.model_dump(mode="json"))
     write_json(folder / "manifest.json", {**manifest, "loss": outcome.loss, "losses": outcome.parts})
     text = _card(student, network, recipe, outcome)
     write_atomically(folder / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
     write_tensors(folder / WEIGHTS, {name: value.cpu() for name, value in student.state_dict().items()})
+
+
+def read_finished(folder: Path, shapes: tuple[TeacherShape, ...]) -> Student:
+    """The student of a run that has ended, with its heads, in evaluation mode.
+
+    Args:
+        folder: of the run.
+        shapes: what its heads must know of the teachers.
+
+    Raises:
+        EradioError: there is none, or its weights are of another network or of other teachers.
+    """
+    described = folder / "architecture.json"
+    network = parse_network(read_json(described), str(described))
+    student = Student(build(network), shapes, recipe_of(folder))
+    known = _weights(folder)
+    try:
+        student.load_state_dict(known)
+    except RuntimeError:
+        raise EradioError(f"The weights in {folder} are not those of its network and its teachers.") from None
+    return student.eval()
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """By which recipe a finished student was taught.
+
+    Raises:
+        EradioError: the folder does not say.
+    """
+    return Recipe.parse(read_json(folder / RECIPE), str(folder / RECIPE))
 
 
 def take_over(student: Student, folder: Path, scales: Scales) -> list[str]:
@@ -49,14 +83,7 @@ def take_over(student: Student, folder: Path, scales: Scales) -> list[str]:
     Raises:
         EradioError: there is no student, or it is of another network.
     """
-    path = folder / WEIGHTS
-    try:
-        with safe_open(path, framework="pt") as file:
-            known = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise EradioError(f"{folder} holds no {WEIGHTS}. Give the folder of a run that has ended.") from None
-    except SafetensorError as error:
-        raise EradioError(f"{path} is no safetensors file ({error}).") from None
+    known = _weights(folder)
     own = student.state_dict()
     body = {name for name in own if name.startswith("backbone.")}
     if any(name not in known or known[name].shape != own[name].shape for name in body):
@@ -74,6 +101,17 @@ def take_over(student: Student, folder: Path, scales: Scales) -> list[str]:
     return new
 
 
+def _weights(folder: Path) -> dict[str, Tensor]:
+    path = folder / WEIGHTS
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise EradioError(f"{folder} holds no {WEIGHTS}. Give the folder of a run that has ended.") from None
+    except SafetensorError as error:
+        raise EradioError(f"{path} is no safetensors file ({error}).") from None
+
+
 def _card(student: Student, network: Network, recipe: Recipe, outcome: Outcome) -> str:
     weights = sum(value.numel() for value in student.backbone.parameters())
     teachers = [f"| {one.name} | {one.kind} | {one.model or one.weights} |" for one in recipe.teachers]
@@ -83,7 +121,7 @@ def _card(student: Student, network: Network, recipe: Recipe, outcome: Outcome) 
             "# A student of several teachers",
             "",
             f"- Network: {describe(network)}, {weights:,} parameters (digest {network.digest()}).",
-            f"- Taught for {outcome.steps} steps; recipe {recipe.digest()}, which stands in run.json.",
+            f"- Taught for {outcome.steps} steps; recipe {recipe.digest()}, which stands in recipe.json.",
             f"- Pictures that could not be read and were replaced: {len(outcome.unreadable)}.",
             "",
             "| teacher | library | model |",

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils import data as torch_data
 
-from eradio.distill.data import Dataset, FolderPictures, crop_picture
+from eradio.distill.data import Dataset, crop_picture, stretches_of
+from eradio.distill.readable import Readable
 from eradio.distill.recipe import Recipe
 from eradio.distill.schedule import Slot, side_at, slot, whole
 
@@ -46,7 +47,7 @@ class Printer(torch_data.Dataset[Printed]):
         data, side, slots = self._data[page.part], self._side(page), self._slots(page)
         own = slots if page.rows is None else slots[page.rows.start : page.rows.stop]
         pictures = np.stack([crop_picture(data.picture(one.picture), one, side) for one in own])
-        return Printed(torch.from_numpy(pictures), tuple(data.unreadable()) if isinstance(data, FolderPictures) else ())
+        return Printed(torch.from_numpy(pictures), tuple(data.unreadable()) if isinstance(data, Readable) else ())
 
     def _side(self, page: Page) -> int:
         partition = self._recipe.partitions[page.partition]
@@ -58,8 +59,20 @@ class Printer(torch_data.Dataset[Printed]):
         recipe, pictures = self._recipe, len(self._data[page.part])
         batch = recipe.partitions[page.partition].batch
         if page.part == "train":
-            common = {"batch": batch, "pictures": pictures, "partition": page.partition}
-            return [slot(recipe.seed, page.number, place, crop=recipe.crop, **common) for place in range(batch)]
+            stretches = stretches_of(self._data[page.part])
+            return [
+                slot(
+                    recipe.seed,
+                    page.number,
+                    place,
+                    batch=batch,
+                    pictures=pictures,
+                    crop=recipe.crop,
+                    partition=page.partition,
+                    stretches=stretches,
+                )
+                for place in range(batch)
+            ]
         wanted = min(recipe.validation, pictures)
         return [whole(number) for number in range(page.number * batch, min((page.number + 1) * batch, wanted))]
 

@@ -30,9 +30,30 @@ class FolderData(Description):
 
     kind: Literal["folder"] = "folder"
     path: Path
+    unreadable: float = Field(1.0, gt=0, le=1, description="share of the files that may be no pictures")
 
 
-Data = Annotated[ScenesData | FolderData, Field(discriminator="kind")]
+class ShardsData(Description):
+    """Tar files as img2dataset writes them for WebDataset (DataComp, LAION)."""
+
+    kind: Literal["shards"] = "shards"
+    path: str = Field(description="a folder, a file, or `.../{00000..00099}.tar`, there or at a URL")
+    validation: str | None = Field(None, description="the same for validation; null for the last shard of `path`")
+    unreadable: float = Field(0.05, gt=0, le=1, description="share of the pictures that may be unreadable")
+
+
+class HubData(Description):
+    """A data set of the Hugging Face hub, or a folder that its library wrote."""
+
+    kind: Literal["hub"] = "hub"
+    name: str = Field(min_length=1)
+    split: str = "train"
+    validation: str | None = Field(None, description="its split for validation; null for the last fifth of `split`")
+    column: str = "image"
+    unreadable: float = Field(0.05, gt=0, le=1, description="share of the pictures that may be unreadable")
+
+
+Data = Annotated[ScenesData | FolderData | ShardsData | HubData, Field(discriminator="kind")]
 
 
 class Crop(Description):

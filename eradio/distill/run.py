@@ -14,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from eradio.distill.cache import CachedTargets, cache_identity, choose, page_bytes
 from eradio.distill.checkpoint import CheckpointFolder
-from eradio.distill.data import Dataset, FolderPictures, open_data
+from eradio.distill.data import Dataset, open_data
 from eradio.distill.finished import WEIGHTS, take_over, write_finished
+from eradio.distill.folder import FolderPictures
 from eradio.distill.heads import TeacherShape
 from eradio.distill.journal import Journal
 from eradio.distill.pages import Page, pages, training_pages, validation_pages

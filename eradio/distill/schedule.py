@@ -6,15 +6,14 @@ of teacher targets exact.
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from eradio.distill.order import Stretches, shown_at
 from eradio.distill.recipe import Crop, Optimiser, Partition
 
-# Above this many pictures a data set counts as endless and is sampled without an epoch's permutation.
-_LARGEST_PERMUTATION = 1 << 24
+_ENDLESS = 1 << 24
+"""Above this many pictures, scenes drawn for the asking, a data set is sampled without epochs."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +30,33 @@ class Slot:
     mirrored: bool
 
 
-def slot(seed: int, step: int, place: int, *, batch: int, pictures: int, crop: Crop, partition: int = 0) -> Slot:
+def slot(
+    seed: int,
+    step: int,
+    place: int,
+    *,
+    batch: int,
+    pictures: int,
+    crop: Crop,
+    partition: int = 0,
+    stretches: Stretches | None = None,
+) -> Slot:
     """The sample in slot `place` (0 to batch - 1) of step `step` of a data set of `pictures` pictures.
 
     Each epoch shows every picture once, in an order of its own; batches run on across epochs. Partitions go through
-    the same pictures in other orders.
+    the same pictures in other orders. How pictures are stored together (`stretches`) decides which of them an epoch
+    shows near one another.
     """
     position = step * batch + place
     draw = np.random.Generator(np.random.Philox(key=seed, counter=[0, partition, position, 0]))
     side = float(np.sqrt(draw.uniform(crop.smallest, 1.0)))
     left, top = draw.uniform(0.0, 1.0 - side, size=2)
     mirrored = crop.flip and bool(draw.random() < 0.5)
-    if pictures > _LARGEST_PERMUTATION:
+    if stretches is None and pictures > _ENDLESS:
         picture = int(draw.integers(pictures))
     else:
         epoch, within = divmod(position, pictures)
-        picture = int(_permutation(seed, epoch, pictures, partition)[within])
+        picture = shown_at(seed, epoch, within, stretches or (pictures,), partition)
     return Slot(picture, float(left), float(top), side, mirrored)
 
 
@@ -90,9 +100,3 @@ def learning_rate(step: int, steps: int, optimiser: Optimiser) -> float:
     start = decay_start(steps, optimiser)
     left = 1.0 if step < start else (steps - step) / (steps - start + 1)
     return optimiser.learning_rate * warm * left
-
-
-@lru_cache(maxsize=8)
-def _permutation(seed: int, epoch: int, pictures: int, partition: int) -> NDArray[np.int64]:
-    key = [seed, epoch, partition] if partition else [seed, epoch]
-    return np.random.default_rng(key).permutation(pictures)

@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from eradio.distill.average import MovingAverage
 from eradio.distill.checkpoint import Checkpoint, CheckpointFolder
+from eradio.distill.courses import Course, taught_alone
 from eradio.distill.grouped_norm import settle_norms
 from eradio.distill.lesson import Lesson
 from eradio.distill.pages import Page, training_pages
@@ -109,7 +110,20 @@ class Trainer:
         watch: Watcher | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Outcome:
-        """Train to `steps` and validate; where the recipe averages, the student ends with its averages.
+        """Train to `steps` and validate. See `course`."""
+        course = self.course(steps, kept, guard=guard, watch=watch, stop=stop)
+        return taught_alone(course, self._targets)
+
+    def course(
+        self,
+        steps: int,
+        kept: CheckpointFolder,
+        *,
+        guard: Guard = nullcontext,
+        watch: Watcher | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Course[Outcome]:
+        """The training to `steps`, then validation; where the recipe averages, the student ends with its averages.
 
         Args:
             steps: length of the rung; a checkpoint of this rung or the trunk of a shorter one is continued.
@@ -129,7 +143,9 @@ class Trainer:
             if self._step == trunk:
                 kept.save_trunk(self._checkpoint(steps))
             pages = training_pages(self._recipe, self._step)
-            batches = {share: self._targets.batch(share.of(pages[share.partition])) for share in self._shares}
+            batches = {}
+            for share in self._shares:
+                batches[share] = yield share.of(pages[share.partition])
             with guard():
                 loss = self.step(batches, steps)
             if not math.isfinite(loss):
@@ -143,7 +159,7 @@ class Trainer:
                 raise StoppedError(self._step)
         if self._average is not None:
             self._average.apply()
-        parts = self.validate(guard)
+        parts = yield from self._validated(guard)
         loss = sum(self._weights[name] * part for name, part in parts.items())
         return Outcome(steps, tuple(self._curve), loss, parts, tuple(sorted(self._unreadable)))
 
@@ -187,17 +203,19 @@ class Trainer:
             (self._setting.processes * part * total).backward()
         return {name: part * loss.detach() for name, loss in losses.items()}
 
-    @torch.no_grad()
     def validate(self, guard: Guard = nullcontext) -> dict[str, float]:
         """Mean loss of every head over the validation pictures, in evaluation mode."""
-        self._student.eval()
+        return taught_alone(self._validated(guard), self._targets)
+
+    def _validated(self, guard: Guard) -> Course[dict[str, float]]:
         sums: dict[str, float] = {}
         pictures: dict[str, float] = {}
         for page in self._validation:
             # Not inside the guard: live targets hold it for themselves, and to hold it twice may wait for ever.
-            batch = self._targets.batch(page).to(self._setting.device)
+            batch = (yield page).to(self._setting.device)
             count = len(batch.pictures)
-            with guard():
+            self._student.eval()
+            with guard(), torch.no_grad():
                 _, losses = self._lesson(batch.inputs(), batch.floats(), page.partition)
             for name, loss in losses.items():
                 sums[name] = sums.get(name, 0.0) + loss.item() * count

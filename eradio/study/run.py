@@ -9,7 +9,8 @@ from torch import Tensor
 
 from eradio.description import digest_of
 from eradio.distill.cache import CachedTargets, cache_identity
-from eradio.distill.data import Dataset, FolderPictures, open_data, whole_pictures
+from eradio.distill.data import Dataset, open_data, whole_pictures
+from eradio.distill.folder import FolderPictures
 from eradio.distill.heads import TeacherShape
 from eradio.distill.pages import Page, pages
 from eradio.distill.recipe import CODE_EPOCH, ScenesData, training_identity

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from eradio.distill.cache import choose, page_bytes
-from eradio.distill.data import FolderPictures
+from eradio.distill.readable import Readable
 from eradio.errors import EradioError
 from eradio.files import read_json, sweep, write_json
 from eradio.locks import locked
@@ -83,7 +83,7 @@ def _prepare(run: Run, console: Console) -> None:
     recipe = run.config.recipe
     digests = run.check()
     for data in run.data:
-        if isinstance(data, FolderPictures) and data.unreadable():
+        if isinstance(data, Readable) and data.unreadable():
             console.print(
                 f"{len(data.unreadable())} of {len(data)} files cannot be read and are replaced: "
                 f"{_listed(data.unreadable())}",
@@ -152,7 +152,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 def _name_undecodable(run: Run, records: StudyRecords, console: Console) -> None:
     """Say which pictures had a sound header and yet could not be decoded."""
-    known = {name for data in run.data if isinstance(data, FolderPictures) for name in data.unreadable()}
+    known = {name for data in run.data if isinstance(data, Readable) for name in data.unreadable()}
     met = {name for trial in records.trials for name in trial.manifest.get("unreadable", ())}
     if met - known:
         late = sorted(met - known)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eradio.distill.data import FolderPictures, crop_picture, list_pictures, open_data, read_picture
+from eradio.distill.data import crop_picture, open_data
+from eradio.distill.decode import read_picture
+from eradio.distill.folder import FolderPictures, list_pictures
 from eradio.distill.recipe import FolderData, Recipe
 from eradio.distill.schedule import Slot, whole
 from eradio.errors import EradioError

@@ -166,3 +166,31 @@ def _same_student(first: Path, second: Path) -> None:
     a, b = (load_file(folder / "student.safetensors") for folder in (first, second))
     assert a.keys() == b.keys()
     assert all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_a_finished_student_is_held_beside_its_teachers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert _distil("--config", _recipe(tmp_path, balance={"spatial": "phi-s", "pictures": 32}), "--out", out) == 0
+    words = ["probe", str(out), "--resolution", "64,48", "--pictures", "6"]
+    assert run_command(words) == 0
+    assert "48 px" in capsys.readouterr().out
+    with (out / "probe" / "fidelity.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["head"], row["side"]) for row in rows} == {
+        (f"{teacher}/{part}", side)
+        for teacher, part in [
+            ("clip", "summary"),
+            ("clip", "spatial"),
+            ("dino", "summary"),
+            ("dino", "spatial"),
+            ("sam", "spatial"),
+        ]
+        for side in ("48", "64")
+    }
+    assert all(0 < float(row["fidelity"]) < 5 for row in rows)
+    assert (out / "probe" / "fidelity.svg").read_text().startswith("<?xml")
+    assert run_command([*words[:3], "60"]) == 1
+    assert "multiples of 16" in capsys.readouterr().err
+    assert run_command([*words[:3], "many"]) == 1
+    assert run_command(["probe", str(tmp_path)]) == 1
+    assert "Traceback" not in capsys.readouterr().err

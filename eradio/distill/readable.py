@@ -1,0 +1,142 @@
+"""Pictures of which some cannot be read: each such one is replaced by its next readable neighbour."""
+
+import errno
+from collections.abc import Sequence
+from itertools import chain
+from typing import Protocol
+
+from eradio.distill.decode import Pixels
+from eradio.distill.order import Stretches
+from eradio.errors import EradioError
+
+_PASSING = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE})
+"""What the system answers when it cannot read for now, whatever the file holds."""
+
+_FEW = 20
+"""So many unreadable pictures are no sign of anything."""
+
+
+class Source(Protocol):
+    """Pictures as they are stored, by number."""
+
+    @property
+    def place(self) -> str:
+        """What a message calls all of them."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever any picture may have changed."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def name(self, number: int) -> str:
+        """What a message calls picture `number`."""
+        ...
+
+    def read(self, number: int) -> Pixels:
+        """Picture `number` as [H, W, 3].
+
+        Raises:
+            Exception: it cannot be decoded; any.
+        """
+        ...
+
+    def look(self, number: int) -> None:
+        """Open picture `number` without decoding it.
+
+        Raises:
+            Exception: it is no picture; any.
+        """
+        ...
+
+
+class Readable:
+    """Some pictures of a source, as a data set.
+
+    Args:
+        source: where they are stored.
+        numbers: the pictures.
+        others: pictures of the same source that take their place where none of `numbers` can be read.
+        most: share of the pictures that may be unreadable.
+        stretches: how many are stored together, one stretch after another; all are if it is None.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        numbers: Sequence[int],
+        others: Sequence[int] = (),
+        most: float = 1.0,
+        stretches: Stretches | None = None,
+    ) -> None:
+        self._source = source
+        self._numbers = numbers
+        self._others = others
+        self._most = max(_FEW, most * len(numbers))
+        self._bad: set[int] = set()
+        self.stretches = stretches or (len(numbers),)
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever any picture may have changed."""
+        return self._source.digest
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def picture(self, index: int) -> Pixels:
+        """Picture `index` as [H, W, 3], or that of the next one that can be read.
+
+        Raises:
+            EradioError: no picture can be read, or too many cannot.
+            OSError: the system failed to read, whatever the file holds.
+        """
+        count = len(self._numbers)
+        neighbours = (self._numbers[(index + offset) % count] for offset in range(count))
+        for number in chain(neighbours, self._others):
+            if number not in self._bad:
+                try:
+                    return self._source.read(number)
+                except Exception as error:  # a decoder meets a hostile file with anything
+                    self._note(number, error)
+        raise self._none_readable()
+
+    def unreadable(self) -> list[str]:
+        """Names of the unreadable pictures met so far."""
+        own = self._bad.difference(self._others)
+        return [self._source.name(number) for number in sorted(own)]
+
+    def check(self) -> list[str]:
+        """Open every picture and return the names of those that are none.
+
+        Raises:
+            EradioError: none is a picture, nor any that could take its place, or too many are not.
+            OSError: the system failed to read, whatever the file holds.
+        """
+        for number in chain(self._numbers, self._others):
+            try:
+                self._source.look(number)
+            except Exception as error:
+                self._note(number, error)
+        if self._bad.issuperset(chain(self._numbers, self._others)):
+            raise self._none_readable()
+        return self.unreadable()
+
+    def _note(self, number: int, error: Exception) -> None:
+        """Remember a file as no picture; a failure that may pass would give each process substitutes of its own."""
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _PASSING):
+            raise error
+        self._bad.add(number)
+        if len(self._bad) > self._most and len(self._bad) < len(self._numbers) + len(self._others):
+            raise EradioError(
+                f"{len(self._bad)} pictures of {self._source.place} cannot be read, more than 'unreadable' in the "
+                f"recipe allows; the last is {self._source.name(number)} ({error}). Look at them, or raise it."
+            )
+
+    def _none_readable(self) -> EradioError:
+        every = [*self._numbers[:3], *self._others[:3]][:3]
+        more = len(self._numbers) + len(self._others) - len(every)
+        names = ", ".join(map(self._source.name, every)) + (f" and {more} more" if more else "")
+        return EradioError(f"No readable picture in {self._source.place}: not {names}. Replace or remove the files.")
