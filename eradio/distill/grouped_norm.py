@@ -19,7 +19,7 @@ from eradio.distill.processes import together
 class _Grouped(_BatchNorm):
     """Mixed into a batch norm's own class, so that it keeps its type, its weights and what else it computes."""
 
-    group: int
+    group: int | None
     pending: tuple[Tensor, Tensor]
     groups: int
 
@@ -27,9 +27,10 @@ class _Grouped(_BatchNorm):
         """[B, C, ...] to the same shape; B is a multiple of the group in training."""
         if not self.training or not self.track_running_stats:
             return super().forward(features)
-        if len(features) % self.group:
-            raise ValueError(f"{len(features)} pictures are not whole groups of {self.group}")
-        parts = [self._one(part) for part in torch.split(features, self.group)]
+        group = self.group or len(features)
+        if len(features) % group:
+            raise ValueError(f"{len(features)} pictures are not whole groups of {group}")
+        parts = [self._one(part) for part in torch.split(features, group)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _one(self, part: Tensor) -> Tensor:
@@ -59,13 +60,13 @@ def _no_count(norm: _BatchNorm) -> Iterator[None]:
         norm.num_batches_tracked = count
 
 
-def group_norms(module: nn.Module, group: int) -> nn.Module:
-    """Let every batch norm of a module take its statistics over groups of pictures."""
+def group_norms(module: nn.Module, group: int | None = None) -> nn.Module:
+    """Let every batch norm of a module take its statistics over groups of pictures; None for all of a forward pass."""
     for norm in _norms(module):
         if not isinstance(norm, _Grouped):
             norm.__class__ = type(f"Grouped{type(norm).__name__}", (_Grouped, type(norm)), {})
+            _forget(norm)
         norm.group = group  # type: ignore[assignment]
-        _forget(norm)
     return module
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import set_checkpoint_early_stop
 
+from eradio.distill.grouped_norm import group_norms
 from eradio.distill.losses import distillation_losses
 from eradio.distill.recipe import Recipe
 from eradio.distill.scales import Scales
@@ -37,6 +38,7 @@ class Lesson(nn.Module):
             targets: by teacher, in single precision.
             partition: of the recipe, to which both belong.
         """
+        group_norms(self.student.backbone, self._recipe.partitions[partition].group)
         if self._sides and isinstance(self.student.backbone, Backbone):
             self.student.backbone.set_input_size((pictures.shape[2], pictures.shape[3]))
         recipe, half = self._recipe, self._recipe.precision == "bfloat16"

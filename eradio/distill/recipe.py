@@ -89,6 +89,7 @@ class Partition(Description):
     resolution: Sides = (64,)
     later: tuple[Later, ...] = Field((), description="progressive resolution inside a stage")
     batch: int = Field(64, ge=2, description="pictures a step, over all processes")
+    group: int | None = Field(None, ge=2, description="pictures of a batch norm's statistics; null for the whole batch")
     processes: int = Field(1, ge=1, description="how many processes it gets for each one that another gets")
 
     @model_validator(mode="after")
@@ -96,6 +97,8 @@ class Partition(Description):
         steps = [one.step for one in self.later]
         if steps != sorted(set(steps)):
             raise ValueError(f"the steps of 'later' must rise, not be {', '.join(map(str, steps))}")
+        if self.group is not None and self.batch % self.group:
+            raise ValueError(f"a batch of {self.batch} is not whole groups of {self.group} pictures")
         return self
 
     def sides(self, step: int) -> tuple[int, ...]:
@@ -183,7 +186,6 @@ class Recipe(Description):
     data: Data = ScenesData()
     teachers: tuple[TeacherSpec, ...] = Field(default_factory=shipped, min_length=1)
     partitions: tuple[Partition, ...] = Field((Partition(),), min_length=1)
-    group: int | None = Field(None, ge=2, description="pictures of a batch norm's statistics; null for the whole batch")
     crop: Crop = Crop()
     optimiser: Optimiser = Optimiser()
     summary: SummaryLoss | None = Field(SummaryLoss(), description="null leaves the summaries out")
@@ -214,9 +216,6 @@ class Recipe(Description):
             raise ValueError(f"a partition names {', '.join(sorted(asked - names))}, which is none of the teachers")
         if names - asked:
             raise ValueError(f"no partition has the teachers {', '.join(sorted(names - asked))}")
-        for one in self.partitions:
-            if self.group is not None and one.batch % self.group:
-                raise ValueError(f"a batch of {one.batch} is not whole groups of {self.group} pictures")
         if len(self.loss_weights()) < 2 * sum(len(self.teachers_of(number)) for number in range(len(self.partitions))):
             raise ValueError("two partitions show the same teacher the same first resolution; join them")
 

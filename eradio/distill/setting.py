@@ -109,10 +109,11 @@ class Setting:
         size = self.micro_batch or own
         if own % size:
             raise EradioError(f"The {own} pictures of a process are not whole micro-batches of {size}. Give another.")
-        group = recipe.group or share.batch
+        asked = recipe.partitions[share.partition].group
+        group = asked or share.batch
         if norms and size % group:
-            what = f"groups of {recipe.group}" if recipe.group else f"the whole batch of {share.batch}"
+            what = f"groups of {asked}" if asked else f"the whole batch of {share.batch}"
             raise EradioError(
-                f"Batch norm takes its statistics over {what} pictures (recipe.group), so a forward pass cannot be of "
-                f"{size}. Give a 'group' that divides {size}: it changes what is trained."
+                f"Batch norm takes its statistics over {what} pictures, so a forward pass cannot be of {size}. "
+                f"Give the partition a 'group' that divides {size}: it changes what is trained."
             )

@@ -20,7 +20,7 @@ class Student(nn.Module):
 
     def __init__(self, backbone: nn.Module, teachers: tuple[TeacherShape, ...], recipe: Recipe) -> None:
         super().__init__()
-        self.backbone = backbone if recipe.group is None else group_norms(backbone, recipe.group)
+        self.backbone = group_norms(backbone)
         widths = (int(backbone.summary_width), int(backbone.spatial_width))  # type: ignore[arg-type]
         self.heads = Heads(widths, teachers)
         self.sum = loss_sum(recipe.weighting, recipe.loss_weights())

@@ -15,15 +15,14 @@ from torch import Tensor
 from eradio.cli import run_command
 
 TWO = [
-    {"teachers": ["clip", "dino"], "batch": 8, "resolution": [64, 48]},
-    {"teachers": ["sam", "clip"], "batch": 4, "resolution": 96},
+    {"teachers": ["clip", "dino"], "batch": 8, "group": 4, "resolution": [64, 48]},
+    {"teachers": ["sam", "clip"], "batch": 4, "group": 2, "resolution": 96},
 ]
 
 
 def _recipe(folder: Path, **changes: object) -> str:
     plain = {
-        "partitions": [{"batch": 8}],
-        "group": 2,
+        "partitions": [{"batch": 8, "group": 2}],
         "steps": 5,
         "validation": 12,
         "targets": "live",
@@ -64,7 +63,7 @@ def test_smaller_pieces_and_recomputed_activations_change_nothing_but_rounding(
 
 def test_another_group_is_another_training(tmp_path: Path) -> None:
     assert run_command(_words(_recipe(tmp_path), tmp_path / "two")) == 0
-    assert run_command(_words(_recipe(tmp_path, group=4), tmp_path / "four")) == 0
+    assert run_command(_words(_recipe(tmp_path, partitions=[{"batch": 8, "group": 4}]), tmp_path / "four")) == 0
     with pytest.raises(AssertionError):
         _close(_student(tmp_path / "two"), _student(tmp_path / "four"))
 

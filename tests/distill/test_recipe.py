@@ -48,7 +48,7 @@ def test_a_recipe_can_be_given_other_pictures_and_another_length(tmp_path: Path)
         ({"partitions": []}, "partitions"),
         ({"partitions": [{"later": [{"step": 9, "resolution": 64}, {"step": 9, "resolution": 96}]}]}, "must rise"),
         ({"partitions": [{}, {"teachers": ["clip"]}, {"teachers": ["clip"]}]}, "same first resolution"),
-        ({"partitions": [{"batch": 10}], "group": 4}, "not whole groups of 4"),
+        ({"partitions": [{"batch": 10, "group": 4}]}, "not whole groups of 4"),
         ({"teachers": [{"kind": "clip", "name": "a"}, {"kind": "dino", "name": "a"}]}, "different names"),
         ({"spatial": {"cosine": 0, "smooth_l1": 0}}, "null in place"),
         ({"balance": {"spatial": "phis"}}, "phi-s"),

@@ -121,7 +121,7 @@ def test_a_next_stage_begins_with_the_student_of_the_last_one(
         ({"partitions": [{"teachers": ["cilp"]}]}, [], "a partition names cilp"),
         ({"partitions": [{"teachers": ["clip"]}]}, [], "no partition has the teachers dino, sam"),
         ({}, ["--micro-batch", "3"], "not whole micro-batches of 3"),
-        ({}, ["--micro-batch", "2"], "recipe.group"),
+        ({}, ["--micro-batch", "2"], "Give the partition a 'group'"),
         ({"summary": None, "spatial": None}, [], "nothing to learn"),
         ({}, ["--start-from", "nowhere"], "Give the folder of a run that has ended"),
         ({"optimiser": {"learning_rate": 1e9, "warmup": 0}}, [], "diverged"),

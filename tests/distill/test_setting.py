@@ -55,7 +55,7 @@ def test_one_process_takes_every_partition_whole() -> None:
         (Setting(processes=5), _recipe(Partition(batch=24)), "24 pictures cannot be divided among 5 processes"),
         (Setting(micro_batch=5), _recipe(Partition(batch=24)), "not whole micro-batches of 5"),
         (Setting(micro_batch=4), _recipe(Partition(batch=24)), "the whole batch of 24 pictures"),
-        (Setting(micro_batch=4), _recipe(Partition(batch=24), group=8), "groups of 8 pictures"),
+        (Setting(micro_batch=4), _recipe(Partition(batch=24, group=8)), "groups of 8 pictures"),
         (Setting(processes=2), _recipe(Partition(batch=24)), "cannot be of 12"),
     ],
 )
