@@ -128,14 +128,19 @@ def distill(network: str, config: str, data: Path | None, steps: int | None, out
     recipe = Recipe.named(config).changed(data=data, steps=steps)
     folder = out or Path("runs") / f"distill-{Path(network).stem}-{Path(config).stem}"
     setting = setting_for(options["device"], options["micro_batch"], options["checkpointing"])
-    console = _console()
+    first = os.environ.get("RANK", "0") == "0"
+    console = _console() if first else Console(quiet=True)
     try:
         outcome = distil(
             find_trained(network).network, recipe, folder, setting=setting, workers=options["workers"],
             start=options["start"], console=console,
         )  # fmt: skip
     except StoppedError as error:
-        return _complain(f"Asked to stop: step {error.step} is kept. Run the same command again to go on.", 143)
+        return (
+            143
+            if not first
+            else _complain(f"Asked to stop: step {error.step} is kept. Run the same command again to go on.", 143)
+        )
     for name, value in outcome.parts.items():
         console.print(f"{name}: {value:.4f}", markup=False, highlight=False)
     console.print(f"Loss {outcome.loss:.4f} after {outcome.steps} steps; the student is in {folder}", soft_wrap=True)

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from rich.table import Table
@@ -52,7 +53,9 @@ def fidelity_figure(found: Sequence[Fidelity]) -> Figure:
     for head in dict.fromkeys(one.head for one in found):
         teacher, _, part = head.rpartition("/")
         own = {one.side: one.value for one in found if one.head == head}
-        look = {"linestyle": "--", "marker": "o", "markerfacecolor": "white"} if part == "summary" else {"marker": "s"}
+        look: dict[str, Any] = (
+            {"linestyle": "--", "marker": "o", "markerfacecolor": "white"} if part == "summary" else {"marker": "s"}
+        )
         axes.plot(sides, [own[side] for side in sides], color=teachers[teacher], label=head, markersize=4, **look)
     axes.axhline(1.0, color=GREY, linewidth=0.8, linestyle=":")
     axes.annotate("the teacher's mean", (sides[-1], 1.0), color=GREY, fontsize=8, ha="right", va="bottom")

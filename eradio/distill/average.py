@@ -28,7 +28,8 @@ class MovingAverage:
 
     def resume(self, values: Mapping[str, Tensor], steps: int) -> None:
         """Go on from averages of a checkpoint, after so many steps."""
-        self.values = {name: value.clone() for name, value in values.items()}
+        for name, value in self.values.items():
+            value.copy_(values[name])
         self.steps = steps
 
     @torch.no_grad()

@@ -34,7 +34,7 @@ class Moments:
 
     def add(self, vectors: Tensor) -> None:
         """Take in vectors [n, C]."""
-        new = vectors.double().numpy()
+        new = vectors.double().cpu().numpy()
         mean = new.mean(axis=0)
         away, apart = new - mean, mean - self.mean
         total = self.count + len(new)
@@ -96,13 +96,11 @@ class Balanced:
 
     def balance(self, features: Tensor) -> Tensor:
         """A (y - mu) of vectors along the last axis, [..., C], in their own type."""
-        kind = features.dtype
-        return (features - self.mean.to(kind)) @ self.there.to(kind).T
+        return (features - self.mean.to(features)) @ self.there.to(features).T
 
     def restore(self, features: Tensor) -> Tensor:
         """What was balanced, as the teacher said it: [..., C]."""
-        kind = features.dtype
-        return features @ self.back.to(kind).T + self.mean.to(kind)
+        return features @ self.back.to(features).T + self.mean.to(features)
 
     @torch.no_grad()
     def unfold(self, layer: nn.Linear) -> None:

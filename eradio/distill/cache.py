@@ -11,7 +11,7 @@ from torch import Tensor
 
 from eradio.description import digest_of
 from eradio.distill.data import Dataset
-from eradio.distill.pages import Page
+from eradio.distill.pages import Page, training_pages
 from eradio.distill.recipe import CODE_EPOCH, Recipe
 from eradio.distill.scales import Scales
 from eradio.distill.targets import Batch, LiveTargets
@@ -96,6 +96,12 @@ def cache_identity(recipe: Recipe, data: Sequence[Dataset], teachers: Sequence[s
 def page_bytes(batch: Batch) -> int:
     """Size in bytes of a batch as it is stored."""
     return sum(tensor.nbytes for tensor in _flat(batch).values())
+
+
+def planned_bytes(recipe: Recipe, live: LiveTargets, every: Iterable[Page]) -> int:
+    """Size in bytes of pages yet to be stored, judged by one of each partition."""
+    sizes = [page_bytes(live.batch(page)) for page in training_pages(recipe, 0)]
+    return sum(sizes[page.partition] for page in every)
 
 
 def choose(mode: str, needed: int, free: int) -> tuple[bool, str]:

@@ -75,7 +75,7 @@ def open_data(recipe: Recipe) -> tuple[Dataset, Dataset]:
             both = Shards(names), Shards(list_shards(data.validation))
             return tuple(_whole(one, data.unreadable) for one in both)  # type: ignore[return-value]
         shards = Shards(names)
-        kept = shards.sizes[-1] if len(names) > 1 else len(shards) // 5
+        kept = shards.sizes[-1] if len(shards.sizes) > 1 else len(shards) // 5
         return _divided(shards, kept, data.unreadable, shards.sizes)
     if isinstance(data, HubData):
         rows = HubPictures(data.name, data.split, data.column)
@@ -101,7 +101,7 @@ def _folder(data: FolderData, seed: int) -> tuple[Dataset, Dataset]:
 
 
 def _whole(source: Source, unreadable: float) -> Readable:
-    stretches = tuple(source.sizes) if isinstance(source, Shards) else None
+    stretches = Stretches(source.sizes) if isinstance(source, Shards) else None
     return Readable(source, range(len(source)), (), unreadable, stretches)
 
 
@@ -111,7 +111,7 @@ def _divided(source: Source, kept: int, unreadable: float, sizes: Sequence[int])
     kept = min(max(kept, 1), count - 1)
     if kept == 0:
         return _whole(source, unreadable), _whole(source, unreadable)
-    first = tuple(sizes[:-1]) if len(sizes) > 1 else (count - kept,)
+    first = Stretches(sizes[:-1] if len(sizes) > 1 else (count - kept,))
     return (
         Readable(source, range(count - kept), range(count - kept, count), unreadable, first),
         Readable(source, range(count - kept, count), range(count - kept), unreadable),

@@ -52,7 +52,7 @@ def fidelities(
         if isinstance(student.backbone, Backbone):
             student.backbone.set_input_size((side, side))
         sums: dict[str, _Sums] = {}
-        for pictures in whole_pictures(data, side, count).split(_CHUNK):
+        for pictures in torch.split(whole_pictures(data, side, count), _CHUNK):
             answers = student(pictures)
             for teacher in teachers:
                 for name, answer, target in _pairs(teacher.name, answers[teacher.name], teacher(pictures)):

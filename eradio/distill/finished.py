@@ -86,7 +86,8 @@ def take_over(student: Student, folder: Path, scales: Scales) -> list[str]:
     known = _weights(folder)
     own = student.state_dict()
     body = {name for name in own if name.startswith("backbone.")}
-    if any(name not in known or known[name].shape != own[name].shape for name in body):
+    theirs = {name for name in known if name.startswith("backbone.")}
+    if theirs != body or any(known[name].shape != own[name].shape for name in body):
         raise EradioError(f"The student in {folder} is of another network. Give that network, or another student.")
     taken = {name: known[name] for name in body}
     new = []

@@ -66,9 +66,9 @@ def list_pictures(root: Path) -> list[Path]:
     if not root.is_dir():
         raise EradioError(f"There is no folder {root}. Give the folder that holds your pictures.")
     known = endings()
-    # The figures of a search that was run in the same folder are none of its pictures.
+    # The figures of a run that was made in the same folder are none of its pictures.
     found = list(root.rglob("*"))
-    runs = {path.parent for path in found if path.name == "study.json"}
+    runs = {path.parent for path in found if path.name in ("study.json", "run.json")}
     pictures = (path for path in found if path.suffix.lower() in known and path.is_file())
     files = sorted(path for path in pictures if runs.isdisjoint(path.parents))
     if not files:

@@ -20,7 +20,7 @@ class _Grouped(_BatchNorm):
     """Mixed into a batch norm's own class, so that it keeps its type, its weights and what else it computes."""
 
     group: int | None
-    pending: tuple[Tensor, Tensor]
+    pending: tuple[Tensor, Tensor] | None
     groups: int
 
     def forward(self, features: Tensor) -> Tensor:
@@ -43,7 +43,8 @@ class _Grouped(_BatchNorm):
         try:
             with _no_count(self):
                 answer: Tensor = super().forward(part)
-            self.pending = self.pending[0] + self.running_mean, self.pending[1] + self.running_var
+            mean, variance = self.pending or (0, 0)
+            self.pending = mean + self.running_mean, variance + self.running_var
             self.groups += 1
         finally:
             (self.running_mean, self.running_var), self.momentum = kept, momentum
@@ -76,7 +77,7 @@ def settle_norms(module: nn.Module) -> None:
     norms = [norm for norm in _norms(module) if isinstance(norm, _Grouped)]
     if not norms:
         return
-    sums = torch.cat([torch.cat([*norm.pending, norm.pending[0].new_tensor([norm.groups])]) for norm in norms])
+    sums = torch.cat([_counted(norm) for norm in norms])
     if together():
         torch.distributed.all_reduce(sums)
     start = 0
@@ -96,12 +97,17 @@ def settle_norms(module: nn.Module) -> None:
         _forget(norm)
 
 
+def _counted(norm: _Grouped) -> Tensor:
+    """Sums of the groups' means and variances, and how many groups: [2 C + 1]."""
+    assert norm.running_mean is not None
+    nothing = torch.zeros_like(norm.running_mean)
+    mean, variance = norm.pending or (nothing, nothing)
+    return torch.cat([mean, variance, mean.new_tensor([norm.groups])])
+
+
 def _norms(module: nn.Module) -> list[_BatchNorm]:
     return [one for one in module.modules() if isinstance(one, _BatchNorm)]
 
 
 def _forget(norm: _BatchNorm) -> None:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    norm.pending = torch.zeros_like(norm.running_mean), torch.zeros_like(norm.running_var)  # type: ignore[assignment]
-    norm.groups = 0  # type: ignore[assignment]
+    norm.pending, norm.groups = None, 0  # type: ignore[assignment]

@@ -22,6 +22,8 @@ class HubPictures:
             raise EradioError("Data sets of the hub need another library: pip install 'eradio[data]'.") from None
         try:
             rows: Any = _loaded(datasets, name, split)
+            if column not in rows.column_names:
+                raise KeyError(f"it has the columns {', '.join(rows.column_names)}")
             self._rows = rows.cast_column(column, datasets.Image(decode=False))
         except Exception as error:  # the library has a class of its own for every way to fail
             words = " ".join(str(error).split())[:200]

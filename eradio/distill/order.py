@@ -4,7 +4,9 @@ Pictures that are stored together (a shard's) are shown within a window of a few
 in each epoch: what is read at a time stays small, however many pictures there are.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +14,20 @@ from numpy.typing import NDArray
 _TOGETHER = 16
 """Stretches of a window."""
 
-Stretches = tuple[int, ...]
-"""How many pictures are stored together, stretch after stretch."""
+
+class Stretches(tuple[int, ...]):
+    """How many pictures are stored together, stretch after stretch; may be long, so its hash is known beforehand."""
+
+    _hash: int
+
+    def __new__(cls, sizes: Iterable[int]) -> Self:
+        """Of the sizes."""
+        found = super().__new__(cls, sizes)
+        found._hash = hash((len(found), sum(found)))
+        return found
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 def shown_at(seed: int, epoch: int, position: int, stretches: Stretches, partition: int = 0) -> int:

@@ -14,6 +14,7 @@ from eradio.distill.data import Dataset, crop_picture, stretches_of
 from eradio.distill.readable import Readable
 from eradio.distill.recipe import Recipe
 from eradio.distill.schedule import Slot, side_at, slot, whole
+from eradio.errors import EradioError
 
 
 class Page(NamedTuple):
@@ -44,9 +45,8 @@ class Printer(torch_data.Dataset[Printed]):
         self._data = {"train": train, "validation": validation}
 
     def __getitem__(self, page: Page) -> Printed:
-        data, side, slots = self._data[page.part], self._side(page), self._slots(page)
-        own = slots if page.rows is None else slots[page.rows.start : page.rows.stop]
-        pictures = np.stack([crop_picture(data.picture(one.picture), one, side) for one in own])
+        data, side = self._data[page.part], self._side(page)
+        pictures = np.stack([crop_picture(data.picture(one.picture), one, side) for one in self._slots(page)])
         return Printed(torch.from_numpy(pictures), tuple(data.unreadable()) if isinstance(data, Readable) else ())
 
     def _side(self, page: Page) -> int:
@@ -71,10 +71,23 @@ class Printer(torch_data.Dataset[Printed]):
                     partition=page.partition,
                     stretches=stretches,
                 )
-                for place in range(batch)
+                for place in page.rows or range(batch)
             ]
         wanted = min(recipe.validation, pictures)
         return [whole(number) for number in range(page.number * batch, min((page.number + 1) * batch, wanted))]
+
+
+class _Careful(torch_data.Dataset[Printed | Exception]):
+    """Gives what the user can mend as a value: what is raised in another process comes back as its traceback."""
+
+    def __init__(self, printer: Printer) -> None:
+        self._printer = printer
+
+    def __getitem__(self, page: Page) -> Printed | Exception:
+        try:
+            return self._printer[page]
+        except (EradioError, OSError) as error:
+            return error
 
 
 class Ahead:
@@ -82,7 +95,7 @@ class Ahead:
 
     def __init__(self, printer: Printer) -> None:
         self._printer = printer
-        self._coming: Iterator[tuple[Page, Printed]] = iter(())
+        self._coming: Iterator[tuple[Page, Printed | Exception]] = iter(())
 
     @contextmanager
     def of(self, pages: Iterable[Page], workers: int) -> Iterator[None]:
@@ -90,7 +103,7 @@ class Ahead:
         if workers:
             asked, wanted = tee(pages)
             loader = torch_data.DataLoader(
-                self._printer, batch_size=None, sampler=asked, num_workers=workers, prefetch_factor=2
+                _Careful(self._printer), batch_size=None, sampler=asked, num_workers=workers, prefetch_factor=2
             )
             self._coming = zip(wanted, loader, strict=True)
         try:
@@ -103,6 +116,8 @@ class Ahead:
         if page.part == "train":
             found = next(self._coming, None)
             if found is not None and found[0] == page:
+                if isinstance(found[1], Exception):
+                    raise found[1]
                 return found[1]
         return self._printer[page]
 

@@ -44,7 +44,8 @@ def probe(folder: Path, sides: Sequence[int], pictures: int, console: Console) -
 def _large_enough(recipe: Recipe, sides: Sequence[int]) -> Recipe:
     """Scenes are drawn as large as they are wanted."""
     try:
-        largest = Partition(resolution=(max(sides),))
+        largest = Partition(resolution=tuple(sides))
     except ValueError:
-        raise EradioError(f"Resolutions must be multiples of 16 from 16 to 2048, not {max(sides)}.") from None
+        told = ", ".join(map(str, sides))
+        raise EradioError(f"Resolutions must be multiples of 16 from 16 to 2048, not {told}.") from None
     return recipe.model_copy(update={"partitions": (largest,)})

@@ -8,6 +8,7 @@ import torch
 from torch import distributed
 
 from eradio.distill.setting import Setting
+from eradio.errors import EradioError
 
 
 @contextmanager
@@ -22,7 +23,10 @@ def joined(setting: Setting) -> Iterator[Setting]:
         return
     on_gpus = setting.device.startswith("cuda")
     if on_gpus:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        own, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if own >= there:
+            raise EradioError(f"This host has {there} GPUs, too few for its process {own}. Start as many processes.")
+        torch.cuda.set_device(own)
     distributed.init_process_group("nccl" if on_gpus else "gloo")
     try:
         yield Setting(setting.device, setting.micro_batch, setting.checkpointing, distributed.get_rank(), count)

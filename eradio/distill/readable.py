@@ -59,7 +59,7 @@ class Readable:
         source: where they are stored.
         numbers: the pictures.
         others: pictures of the same source that take their place where none of `numbers` can be read.
-        most: share of the pictures that may be unreadable.
+        most: share of the pictures seen so far that may be unreadable.
         stretches: how many are stored together, one stretch after another; all are if it is None.
     """
 
@@ -74,9 +74,10 @@ class Readable:
         self._source = source
         self._numbers = numbers
         self._others = others
-        self._most = max(_FEW, most * len(numbers))
+        self._most = most
+        self._seen = 0
         self._bad: set[int] = set()
-        self.stretches = stretches or (len(numbers),)
+        self.stretches = stretches or Stretches((len(numbers),))
 
     @property
     def digest(self) -> str:
@@ -97,6 +98,7 @@ class Readable:
         neighbours = (self._numbers[(index + offset) % count] for offset in range(count))
         for number in chain(neighbours, self._others):
             if number not in self._bad:
+                self._seen += 1
                 try:
                     return self._source.read(number)
                 except Exception as error:  # a decoder meets a hostile file with anything
@@ -116,6 +118,7 @@ class Readable:
             OSError: the system failed to read, whatever the file holds.
         """
         for number in chain(self._numbers, self._others):
+            self._seen += 1
             try:
                 self._source.look(number)
             except Exception as error:
@@ -126,10 +129,11 @@ class Readable:
 
     def _note(self, number: int, error: Exception) -> None:
         """Remember a file as no picture; a failure that may pass would give each process substitutes of its own."""
-        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _PASSING):
+        if isinstance(error, MemoryError | EradioError) or (isinstance(error, OSError) and error.errno in _PASSING):
             raise error
         self._bad.add(number)
-        if len(self._bad) > self._most and len(self._bad) < len(self._numbers) + len(self._others):
+        allowed = max(_FEW, self._most * self._seen)
+        if len(self._bad) > allowed and len(self._bad) < len(self._numbers) + len(self._others):
             raise EradioError(
                 f"{len(self._bad)} pictures of {self._source.place} cannot be read, more than 'unreadable' in the "
                 f"recipe allows; the last is {self._source.name(number)} ({error}). Look at them, or raise it."

@@ -12,7 +12,8 @@ from eradio.errors import EradioError
 # Raised whenever a change of the code changes what a training run computes, so that nothing stale is reused.
 CODE_EPOCH = 3
 
-_BUDGET = {"steps", "targets"}
+_ANYHOW: Any = {"steps": True, "targets": True, "data": {"unreadable"}, "partitions": {"__all__": {"processes"}}}
+"""What a training does not depend on at any step."""
 _SAMPLE = {"seed", "data", "teachers", "partitions", "crop", "validation", "stored", "balance"}
 _SHIPPED = Path(__file__).with_name("recipes")
 _LOSS = {"summary_weight", "spatial_weight"}
@@ -216,6 +217,10 @@ class Recipe(Description):
             raise ValueError(f"a partition names {', '.join(sorted(asked - names))}, which is none of the teachers")
         if names - asked:
             raise ValueError(f"no partition has the teachers {', '.join(sorted(names - asked))}")
+        changes = [later.step for one in self.partitions for later in one.later]
+        late = [step for step in changes if self.repeat is not None and step >= self.repeat]
+        if late:
+            raise ValueError(f"batches come again after {self.repeat} steps, so step {late[0]} of 'later' never comes")
         if len(self.loss_weights()) < 2 * sum(len(self.teachers_of(number)) for number in range(len(self.partitions))):
             raise ValueError("two partitions show the same teacher the same first resolution; join them")
 
@@ -258,7 +263,7 @@ class Recipe(Description):
 
     def identity(self) -> dict[str, Any]:
         """What a training run depends on at any step: the recipe without its budget, and the code epoch."""
-        return {**self.model_dump(mode="json", exclude=_BUDGET), "code_epoch": CODE_EPOCH}
+        return {**self.model_dump(mode="json", exclude=_ANYHOW), "code_epoch": CODE_EPOCH}
 
     def needs_scales(self) -> bool:
         """Whether statistics of the teachers' features are taken before anything is taught."""
@@ -278,7 +283,8 @@ class Recipe(Description):
 
     def sample_identity(self) -> dict[str, Any]:
         """What pictures and targets depend on: the schedule and the teachers' specifications."""
-        return self.model_dump(mode="json", include=_SAMPLE, exclude={"teachers": {"__all__": _LOSS}})
+        left_out = {"teachers": {"__all__": _LOSS}, "partitions": {"__all__": {"processes", "group"}}}
+        return self.model_dump(mode="json", include=_SAMPLE, exclude=left_out)
 
 
 def training_identity(network_digest: str, recipe: Recipe, data_digest: str) -> str:

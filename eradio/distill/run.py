@@ -1,6 +1,7 @@
 """One training in a folder of its own, from a network and a recipe to a student that others can load."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import nn
 
-from eradio.distill.cache import CachedTargets, cache_identity, choose, page_bytes
+from eradio.distill.cache import CachedTargets, cache_identity, choose, planned_bytes
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.data import Dataset, open_data
 from eradio.distill.finished import WEIGHTS, take_over, write_finished
@@ -30,8 +32,9 @@ from eradio.distill.targets import LiveTargets, Targets
 from eradio.distill.trainer import DivergedError, Outcome, Trainer
 from eradio.errors import EradioError
 from eradio.files import read_json, write_json
+from eradio.locks import try_lock
 from eradio.manifest import environment
-from eradio.search_space import Network, build
+from eradio.search_space import Architecture, Network, build, choose_windows
 
 _SAVE_SECONDS = 300.0
 
@@ -64,8 +67,11 @@ def distil(
         EradioError: something is missing or does not fit, the training diverged, or the folder is of another one.
         StoppedError: a signal asked for it; what is done is kept.
     """
-    with joined(setting) as here, stopping() as stop:
+    with joined(setting) as here, stopping() as stop, _held(folder, here.rank == 0):
         own = console if here.rank == 0 else Console(quiet=True)
+        side = recipe.partitions[0].resolution[0]
+        if isinstance(network, Architecture):
+            network = choose_windows(network, (side, side), "fit")
         run = _Run(network, recipe, folder, here, workers, start, own)
         run.begin()
         targets = run.targets()
@@ -74,7 +80,6 @@ def distil(
         if run.first:
             student.cpu().heads.restore(targets.scales)
             write_finished(folder, student, network, recipe, outcome, {**run.facts, "environment": environment()})
-            run.kept.drop(recipe.steps)
     return outcome
 
 
@@ -124,7 +129,9 @@ class _Run:
         }
 
     def begin(self) -> None:
-        """Write down what the run is, or see that it is the same."""
+        """Write down what the run is, or see that it is the same, once it is known that it can be computed here."""
+        has_norms = any(isinstance(one, nn.modules.batchnorm._BatchNorm) for one in build(self.network).modules())
+        self.setting.shares(self.recipe, norms=has_norms)
         path, facts = self.folder / "run.json", self.facts
         if self.first:
             before = read_json(path) if path.exists() else facts
@@ -149,14 +156,15 @@ class _Run:
             live = live.balanced(read_scales(path))
         path = self.folder / "targets.json"
         if self.first and not path.exists():
-            cached, why = choose(self.recipe.targets, self._bytes(live), shutil.disk_usage(self.folder).free)
+            cached, why = self._choice(live)
             write_json(path, {"cached": cached, "why": why})
         wait_for_all()
         choice = read_json(path)
         self.console.print(f"{choice['why']}.", markup=False)
         if not choice["cached"]:
             return live
-        identity = cache_identity(self.recipe, self.data, [teacher.digest for teacher in live.teachers])
+        digests = [f"{teacher.digest} on {self.setting.device}" for teacher in live.teachers]
+        identity = cache_identity(self.recipe, self.data, digests)
         return CachedTargets(live, self.folder / "targets" / identity)
 
     def student(self, targets: Targets) -> Student:
@@ -201,13 +209,15 @@ class _Run:
             for share in shares:
                 yield share.of(by_partition[share.partition])
 
-    def _bytes(self, live: LiveTargets) -> int:
-        """All targets of the run, were they kept."""
-        if self.recipe.targets == "live":
-            return 0
-        every = pages(self.recipe, range(self.recipe.steps), len(self.data[1]))
-        sizes = [page_bytes(live.batch(page)) for page in training_pages(self.recipe, 0)]
-        return sum(sizes[page.partition] for page in every)
+    def _choice(self, live: LiveTargets) -> tuple[bool, str]:
+        """Whether targets are cached, and why."""
+        recipe = self.recipe
+        if recipe.targets == "live":
+            return False, "live targets, as the recipe asks"
+        if recipe.targets == "auto" and not (recipe.repeat and recipe.repeat < recipe.steps):
+            return False, "live targets: every batch is shown once"
+        every = pages(recipe, range(recipe.steps), len(self.data[1]))
+        return choose(recipe.targets, planned_bytes(recipe, live, every), shutil.disk_usage(self.folder).free)
 
 
 def _digest(path: Path) -> str:
@@ -216,6 +226,24 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError as error:
         raise EradioError(f"Cannot read {path}: {error.strerror}. Give the folder of a run that has ended.") from None
+
+
+@contextmanager
+def _held(folder: Path, first: bool) -> Iterator[None]:
+    """The folder is this run's alone; the first process holds it for all."""
+    if not first:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = try_lock(folder / "run.lock")
+    if handle is None:
+        raise EradioError(
+            f"Another process trains in {folder}. Wait for it, end it, or give another folder with --out."
+        )
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def measured_scales(balance: Balance, answers: Iterable[dict[str, Features]]) ->
     for answer in answers:
         for name, features in answer.items():
             if features.summary is not None:
-                summaries.setdefault(name, []).append(features.summary)
+                summaries.setdefault(name, []).append(features.summary.cpu())
             width = features.spatial.shape[1]
             maps.setdefault(name, Moments(width)).add(features.spatial.movedim(1, -1).reshape(-1, width))
     found = {}

@@ -56,7 +56,7 @@ def slot(
         picture = int(draw.integers(pictures))
     else:
         epoch, within = divmod(position, pictures)
-        picture = shown_at(seed, epoch, within, stretches or (pictures,), partition)
+        picture = shown_at(seed, epoch, within, stretches or Stretches((pictures,)), partition)
     return Slot(picture, float(left), float(top), side, mirrored)
 
 

@@ -77,9 +77,9 @@ class Setting:
             self._check(share, recipe, norms)
         return shares
 
-    def pieces(self, rows: int) -> list[slice]:
-        """Micro-batches of so many pictures."""
-        size = self.micro_batch or rows
+    def pieces(self, rows: int, most: int) -> list[slice]:
+        """Micro-batches of so many pictures, given how many of them a forward pass may have at most."""
+        size = min(self.micro_batch or most, most)
         return [slice(start, start + size) for start in range(0, rows, size)]
 
     def _own(self, recipe: Recipe) -> Share:
@@ -106,7 +106,7 @@ class Setting:
 
     def _check(self, share: Share, recipe: Recipe, norms: bool) -> None:
         own = len(share.rows)
-        size = self.micro_batch or own
+        size = min(self.micro_batch or own, own)
         if own % size:
             raise EradioError(f"The {own} pictures of a process are not whole micro-batches of {size}. Give another.")
         asked = recipe.partitions[share.partition].group

@@ -5,6 +5,7 @@ function, a run goes on in the middle of an epoch, and every process reads its o
 belong to a picture (captions, metadata) are left alone, and nothing is ever unpickled.
 """
 
+import hashlib
 import http.client
 import io
 import re
@@ -43,16 +44,21 @@ class Shards:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = list(names)
         self.place = self._names[0] + (f" and {len(names) - 1} more shards" if len(names) > 1 else "")
-        self._indices = [_index(local(name), name) for name in self._names]
+        indices = [_index(local(name), name) for name in self._names]
+        self._names = [name for name, index in zip(names, indices, strict=True) if len(index)]
+        self._indices = [index for index in indices if len(index)]
         self.sizes = [len(index) for index in self._indices]
         self._ends = np.cumsum(self.sizes)
-        if not len(self):
+        if not self.sizes:
             raise EradioError(f"There is no picture in {self.place}. Give shards that img2dataset wrote.")
 
     @cached_property
     def digest(self) -> str:
         """Of the shards' names and of where their pictures lie."""
-        return digest_of([[name.rpartition("/")[2], index.tolist()] for name, index in self._parts()])
+        parts = zip(self._names, self._indices, strict=True)
+        return digest_of(
+            [[name.rpartition("/")[2], hashlib.sha256(index.tobytes()).hexdigest()] for name, index in parts]
+        )
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -82,9 +88,6 @@ class Shards:
         shard = int(np.searchsorted(self._ends, number, side="right"))
         return shard, number - int(self._ends[shard]) + self.sizes[shard]
 
-    def _parts(self) -> list[tuple[str, Index]]:
-        return list(zip(self._names, self._indices, strict=True))
-
 
 def list_shards(pattern: str) -> list[str]:
     """The shards that a path or URL names: a folder, a file, or `.../{00000..00099}.tar`.
@@ -95,6 +98,8 @@ def list_shards(pattern: str) -> list[str]:
     if match := _RANGE.search(pattern):
         first, last = match.groups()
         numbers = range(int(first), int(last) + 1)
+        if not numbers:
+            raise EradioError(f"{pattern} names no shard: its range ends before it begins.")
         return [f"{pattern[: match.start()]}{one:0{len(first)}d}{pattern[match.end() :]}" for one in numbers]
     path = Path(pattern).expanduser()
     found = sorted(map(str, path.rglob("*.tar"))) if path.is_dir() else [pattern]

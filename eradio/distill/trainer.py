@@ -76,6 +76,7 @@ class Trainer:
         self._student = student.to(self._setting.device).to(memory_format=torch.channels_last)
         norms = any(isinstance(one, nn.modules.batchnorm._BatchNorm) for one in student.backbone.modules())
         self._shares = self._setting.shares(recipe, norms=norms)
+        self._own = {share.partition: len(share.rows) for share in self._shares}
         self._validation = [page for share in self._shares for page in share.pages(validation)]
         if self._setting.checkpointing:
             forget_activations(student.backbone)
@@ -140,7 +141,7 @@ class Trainer:
         trunk = decay_start(steps, self._recipe.optimiser)
         self.begin(steps, kept)
         while self._step < steps:
-            if self._step == trunk:
+            if self._step == trunk > 0:
                 kept.save_trunk(self._checkpoint(steps))
             pages = training_pages(self._recipe, self._step)
             batches = {}
@@ -174,7 +175,7 @@ class Trainer:
         self._optimiser.zero_grad(set_to_none=True)
         seen: dict[str, Tensor] = {}
         for share, batch in batches.items():
-            batch, pieces = batch.to(self._setting.device), self._setting.pieces(len(share.rows))
+            batch, pieces = batch.to(self._setting.device), self._setting.pieces(len(share.rows), len(share.rows))
             for number, rows in enumerate(pieces):
                 for name, loss in self._learn(batch.cut(rows), share, last=number == len(pieces) - 1).items():
                     seen[name] = seen.get(name, 0) + loss
@@ -213,13 +214,14 @@ class Trainer:
         for page in self._validation:
             # Not inside the guard: live targets hold it for themselves, and to hold it twice may wait for ever.
             batch = (yield page).to(self._setting.device)
-            count = len(batch.pictures)
             self._student.eval()
-            with guard(), torch.no_grad():
-                _, losses = self._lesson(batch.inputs(), batch.floats(), page.partition)
-            for name, loss in losses.items():
-                sums[name] = sums.get(name, 0.0) + loss.item() * count
-                pictures[name] = pictures.get(name, 0) + count
+            for rows in self._setting.pieces(len(batch.pictures), self._own[page.partition]):
+                piece = batch.cut(rows)
+                with guard(), torch.no_grad():
+                    _, losses = self._lesson(piece.inputs(), piece.floats(), page.partition)
+                for name, loss in losses.items():
+                    sums[name] = sums.get(name, 0.0) + loss.item() * len(piece.pictures)
+                    pictures[name] = pictures.get(name, 0) + len(piece.pictures)
             self._unreadable.update(batch.unreadable)
         names = list(self._weights)
         sums, pictures = (sums_of(one, names, self._setting.device) for one in (sums, pictures))

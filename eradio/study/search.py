@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from eradio.distill.cache import choose, page_bytes
+from eradio.distill.cache import choose, planned_bytes
 from eradio.distill.readable import Readable
 from eradio.errors import EradioError
 from eradio.files import read_json, sweep, write_json
@@ -95,7 +95,7 @@ def _prepare(run: Run, console: Console) -> None:
         path = run.folder / "targets.json"
         if not path.exists():
             pages = run.pages(range(_longest(run.config)))
-            needed = page_bytes(run.live.batch(pages[0])) * len(pages)
+            needed = planned_bytes(recipe, run.live, pages)
             cached, why = choose(recipe.targets, needed, shutil.disk_usage(run.folder).free)
             write_json(path, {"cached": cached, "why": why})
     console.print(read_json(path)["why"] + ".")

@@ -43,6 +43,13 @@ def _student(out: Path) -> dict[str, Tensor]:
     return load_file(out / "student.safetensors")
 
 
+def _moments(out: Path) -> dict[int, Tensor]:
+    """The running mean of each weight's gradient."""
+    (path,) = (out / "checkpoints").glob("rung-*.pt")
+    state = torch.load(path, weights_only=True)["optimiser"]["state"]
+    return {place: one["exp_avg"] for place, one in state.items()}
+
+
 def _close(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
     """To what five steps make of rounding; a training that differs in kind is a hundred times as far."""
     assert first.keys() == second.keys()
@@ -93,13 +100,18 @@ def test_two_processes_are_one(tmp_path: Path, changes: dict[str, object]) -> No
     ]
     assert [process.wait(timeout=300) for process in processes] == [0, 0]
     _close(_student(tmp_path / "one"), _student(tmp_path / "two"))
+    first, second = (_moments(tmp_path / name) for name in ("one", "two"))
+    assert first.keys() == second.keys()
+    noise = 1e-4 * max(float(moment.abs().max()) for moment in first.values())  # of weights before a norm: nothing else
+    for name, moment in first.items():  # the steps themselves would not tell a gradient that is twice as large
+        assert torch.allclose(moment, second[name], rtol=0.05, atol=0.02 * float(moment.abs().max()) + noise), name
     one, two = ((tmp_path / name / "losses.csv").read_text().splitlines() for name in ("one", "two"))
     for first, second in zip(one[1:], two[1:], strict=True):
         numbers = [[float(cell) for cell in line.split(",") if cell] for line in (first, second)]
         assert numbers[0] == pytest.approx(numbers[1], rel=1e-3)
 
 
-def test_half_precision_and_averages_are_other_students_that_also_learn(tmp_path: Path) -> None:
+def test_half_precision_and_averages_are_other_students(tmp_path: Path) -> None:
     recipes = {"plain": {}, "half": {"precision": "bfloat16"}, "averaged": {"average": 0.5}}
     for name, changes in recipes.items():
         assert run_command(_words(_recipe(tmp_path, **changes), tmp_path / name)) == 0

@@ -66,8 +66,9 @@ def test_what_does_not_divide_is_refused_in_words(setting: Setting, recipe: Reci
 
 def test_networks_without_batch_norms_may_be_cut_anywhere() -> None:
     assert Setting(micro_batch=4).shares(_recipe(Partition(batch=24)), norms=False)
-    assert [cut.start for cut in Setting(micro_batch=8).pieces(24)] == [0, 8, 16]
-    assert Setting().pieces(24) == [slice(0, 24)]
+    assert [cut.start for cut in Setting(micro_batch=8).pieces(24, 24)] == [0, 8, 16]
+    assert Setting().pieces(24, 24) == [slice(0, 24)]
+    assert Setting(micro_batch=16).pieces(3, 2) == [slice(0, 2), slice(2, 4)]
 
 
 def test_a_device_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

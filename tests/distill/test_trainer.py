@@ -87,6 +87,40 @@ def test_first_weights_follow_from_seed_and_identity() -> None:
     assert not _equal(first, new_student(lambda seed: Backbone(), TEACHERS, RECIPE, "abd"))
 
 
+VARIANTS: list[dict[str, object]] = [
+    {"average": 0.9},
+    {"weighting": {"kind": "adaloss"}},
+    {"weighting": {"kind": "uncertainty"}},
+    {"optimiser": {"kind": "lamb", "warmup": 2}},
+    {"optimiser": {"schedule": "cosine", "restarts": 1, "warmup": 2}},
+    {"optimiser": {"frozen": 9, "warmup": 2}},
+    {"precision": "bfloat16"},
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_every_kind_of_training_is_resumed_exactly(tmp_path: Path, variant: dict[str, object]) -> None:
+    recipe = Recipe.parse({**RECIPE.model_dump(), **variant}, "test")
+
+    def begun() -> tuple[Student, Trainer]:
+        student = new_student(lambda seed: Backbone(), TEACHERS, recipe, "abc")
+        return student, Trainer(student, recipe, Noise(), VALIDATION)
+
+    def kill(step: int, loss: float) -> None:
+        if step == 7:
+            raise StopError
+
+    whole, trainer = begun()
+    expected = trainer.run(20, CheckpointFolder(tmp_path / "whole"))
+    kept = CheckpointFolder(tmp_path / "cut", seconds_between=0)
+    with pytest.raises(StopError):
+        begun()[1].run(20, kept, watch=kill)
+    resumed, trainer = begun()
+    assert trainer.begin(20, kept) == 6
+    assert trainer.run(20, kept) == expected
+    assert _equal(resumed, whole)
+
+
 @pytest.mark.parametrize("stop", [1, 7, 15, 16, 19])
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path: Path, stop: int) -> None:
     whole = _student()

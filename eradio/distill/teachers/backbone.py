@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from eradio.description import canonical_json
@@ -13,7 +14,7 @@ from eradio.distill.teachers.hub import weights_path
 from eradio.distill.teachers.spec import TeacherSpec
 from eradio.errors import EradioError
 from eradio.features import Features
-from eradio.search_space import build, parse_network
+from eradio.search_space import Backbone, build, parse_network
 
 _BODY = "backbone."
 _UNSAID = 64
@@ -42,7 +43,7 @@ class TimmTeacher(Teacher):
         features = self.model.forward_features(pictures)
         summary = self.model.forward_head(features, pre_logits=True)
         if features.ndim == 3:
-            patches = features[:, self.model.num_prefix_tokens :].transpose(1, 2)
+            patches = features[:, getattr(self.model, "num_prefix_tokens", 0) :].transpose(1, 2)
             return Features(summary, patches.unflatten(2, self.model.patch_embed.grid_size))
         channels_last = getattr(self.model, "output_fmt", "NCHW") == "NHWC"
         return Features(summary, features.permute(0, 3, 1, 2) if channels_last else features)
@@ -64,6 +65,8 @@ class StudentTeacher(Teacher):
             std=(1.0, 1.0, 1.0),
         )
         self.backbone = backbone
+        if isinstance(backbone, Backbone):
+            backbone.set_input_size((resolution, resolution))
         self.freeze()
 
     def _features(self, pictures: Tensor) -> Features:
@@ -83,7 +86,14 @@ def load_timm(spec: TeacherSpec) -> TimmTeacher:
     options = {"img_size": side} if _of_fixed_side(spec.model) else {}
     model = timm.create_model(spec.model, pretrained=False, num_classes=0, **options)
     model.load_state_dict(timm_weights(model, read_weights(weights)))
-    return TimmTeacher(model, spec.name, identity(weights, canonical_json([spec.model, side])), side)
+    teacher = TimmTeacher(model, spec.name, identity(weights, canonical_json([spec.model, side])), side)
+    try:
+        teacher(torch.zeros(1, 3, side, side))
+    except AttributeError:
+        raise EradioError(
+            f"Teacher '{spec.name}': {spec.model} has no map to learn from. Give another model."
+        ) from None
+    return teacher
 
 
 def load_student(spec: TeacherSpec) -> StudentTeacher:

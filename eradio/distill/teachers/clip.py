@@ -1,6 +1,7 @@
 """CLIP (Radford et al., 2021, arXiv 2103.00020) as open_clip builds it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,12 @@ def _published(spec: TeacherSpec) -> Any:
     )
 
 
+def _tokens(model: str, captions: list[str]) -> Tensor:
+    """A published model's own tokens; some tokenizers need a library that pictures do not."""
+    tokens: Tensor = open_clip.get_tokenizer(model)(captions)
+    return tokens
+
+
 def load_clip(spec: TeacherSpec) -> ClipTeacher:
     """Build the model and load its weights.
 
@@ -113,6 +120,6 @@ def load_clip(spec: TeacherSpec) -> ClipTeacher:
     else:
         clip = _published(spec)
         open_clip.load_checkpoint(clip, str(weights))
-        tokenizer = open_clip.get_tokenizer(spec.model)
+        tokenizer = partial(_tokens, str(spec.model))
         config = canonical_json([spec.model, spec.resolution, *([spec.tag] if spec.tag else [])])
     return ClipTeacher(clip, tokenizer, spec.name, identity(weights, config))

@@ -1,5 +1,6 @@
 """Where a teacher's published weights are: a path, or a file of the Hugging Face hub that is cached or fetched."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import open_clip
@@ -44,9 +45,10 @@ def _published(spec: TeacherSpec) -> tuple[str, tuple[str, ...]]:
             return repository, (file,) if file else _OPEN_CLIP
         raise EradioError(f"Teacher '{spec.name}': {unknown_tag(spec)}")
     if spec.kind in ("dino", "timm"):
-        config = timm.get_pretrained_cfg(model)
-        if config is not None and config.hf_hub_id:
-            return config.hf_hub_id, (config.hf_hub_filename,) if config.hf_hub_filename else _TIMM
+        with suppress(RuntimeError):  # a tag that timm does not know
+            config = timm.get_pretrained_cfg(model)
+            if config is not None and config.hf_hub_id:
+                return config.hf_hub_id, (config.hf_hub_filename,) if config.hf_hub_filename else _TIMM
         raise EradioError(f"Teacher '{spec.name}': timm has no published weights for '{model}'. Add a tag to 'model'.")
     raise EradioError(
         f"Teacher '{spec.name}': weights of segment_anything are not on the hub in its own format. Download the file "

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
+from torch import nn
 
 from eradio.description import Description
 
@@ -11,6 +12,9 @@ Kind = Literal["clip", "dino", "sam", "timm", "student"]
 Shipped = Literal["clip", "dino", "sam"]
 KINDS: tuple[Shipped, ...] = get_args(Shipped)
 """The kinds that are shipped."""
+
+_TAKEN = ("balance", "restore", "training")
+"""Beside a module's own names, which heads go by."""
 
 SHIPPED = "shipped"
 HUB = "hub"
@@ -30,7 +34,7 @@ class TeacherSpec(Description):
     """
 
     kind: Kind
-    name: str = Field(min_length=1)
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     """What tables and figures call it."""
     weights: str = SHIPPED
     model: str | None = None
@@ -47,6 +51,8 @@ class TeacherSpec(Description):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if hasattr(nn.ModuleDict, self.name) or self.name in _TAKEN:
+            raise ValueError(f"'{self.name}' cannot be a teacher's name; give another")
         if self.weights == SHIPPED and self.model is not None:
             raise ValueError("the shipped teachers bring their own model; remove 'model', or name a checkpoint file")
         sized = self.kind == "student" or (self.model is not None and self.kind != "sam")

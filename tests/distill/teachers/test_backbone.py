@@ -41,7 +41,14 @@ class TestTimm(TeacherContract):
     def test_it_is_timm_s_network(self, name, teacher, pictures):
         torch.manual_seed(0)
         own = timm.create_model(name, **({"img_size": 224} if name == TOKENS else {}))
-        assert torch.equal(next(own.parameters()), next(teacher.model.parameters())) or name == TOKENS
+        theirs = dict(teacher.model.named_parameters())
+        same = [
+            torch.equal(value, theirs[key])
+            for key, value in own.named_parameters()
+            if key in theirs and key != "pos_embed"
+        ]
+        assert len(same) >= len(theirs) - 1
+        assert all(same)
         assert teacher.resolution == 96
 
 
@@ -75,6 +82,7 @@ def test_a_proxy_answers_with_the_backbone_s_own_features(tmp_path):
     student = _student(tmp_path)
     teacher = load_teacher(TeacherSpec(kind="student", name="proxy", weights=str(tmp_path), resolution=96))
     pictures = torch.rand(2, 3, 96, 96)
+    student.backbone.set_input_size((96, 96))
     with torch.no_grad():
         expected = student.backbone(pictures)
     assert torch.equal(teacher(pictures).spatial, expected.spatial)

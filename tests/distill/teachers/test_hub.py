@@ -22,7 +22,7 @@ SIGLIP = {
     "init_logit_bias": -10,
     "custom_text": True,
     "vision_cfg": {
-        "image_size": 64,
+        "image_size": 224,
         "timm_model_name": "vit_tiny_patch16_224",
         "timm_model_pretrained": False,
         "timm_pool": "map",
@@ -99,7 +99,7 @@ def test_what_is_missing_offline_is_one_sentence_that_names_file_and_place(
     [
         ({"kind": "clip", "model": "ViT-H-14", "tag": "nonesuch"}, "it has laion2b_s32b_b79k"),
         ({"kind": "clip", "model": "ViT-H-14"}, "Correct 'tag'"),
-        ({"kind": "timm", "model": "resnet10t.of_dreams"}, "no published weights"),
+        ({"kind": "timm", "model": "resnet10t.of_dreams"}, "no published weights for"),
         ({"kind": "sam", "model": "vit_h"}, "sam_vit_h_4b8939.pth"),
     ],
 )
@@ -136,11 +136,11 @@ def test_a_siglip_s_tower_of_timm_is_a_teacher_too(tmp_path: Path, monkeypatch: 
     save_file(model.state_dict(), tmp_path / "siglip.safetensors")
     spec = TeacherSpec(kind="clip", name="s", weights=str(tmp_path / "siglip.safetensors"), model="tiny-siglip")
     teacher = load_teacher(spec)
-    assert (teacher.resolution, teacher.summary_width, teacher.spatial_width) == (64, 192, 192)
-    answer = teacher(torch.rand(2, 3, 64, 64))
-    assert answer.spatial.shape == (2, 192, 4, 4)
+    assert (teacher.resolution, teacher.summary_width, teacher.spatial_width) == (224, 192, 192)
+    answer = teacher(torch.rand(2, 3, 224, 224))
+    assert answer.spatial.shape == (2, 192, 14, 14)
     with torch.no_grad():
         mean, std = torch.tensor(model.visual.image_mean), torch.tensor(model.visual.image_std)
-        pictures = torch.rand(2, 3, 64, 64)
+        pictures = torch.rand(2, 3, 224, 224)
         own = model.eval().encode_image((pictures - mean.view(3, 1, 1)) / std.view(3, 1, 1))
     assert torch.allclose(teacher(pictures).summary, own, atol=1e-4)
