@@ -18,6 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = sorted({match for page in PAGES for match in re.findall(r"`eradio ([a-z]+(?: [a-z]+)?)", page.read_text())})
 
 
+@pytest.mark.no_cover
 def test_the_table_of_networks_is_what_they_count_to() -> None:
     import draw_networks
 

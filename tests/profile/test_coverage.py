@@ -39,6 +39,7 @@ def worker():
         yield worker
 
 
+@pytest.mark.no_cover
 @installed
 @pytest.mark.slow
 @pytest.mark.parametrize("name", E_RADIO)
@@ -55,6 +56,7 @@ def test_every_named_network_becomes_one_engine(name, worker):
     assert 0.9 * size < found.building.engine_bytes < 2 * size + 10_000_000
 
 
+@pytest.mark.no_cover
 @installed
 @pytest.mark.slow
 def test_members_of_the_widest_space_become_one_engine_each(seed, worker):
