@@ -58,7 +58,7 @@ def fidelity_figure(found: Sequence[Fidelity]) -> Figure:
         )
         axes.plot(sides, [own[side] for side in sides], color=teachers[teacher], label=head, markersize=4, **look)
     axes.axhline(1.0, color=GREY, linewidth=0.8, linestyle=":")
-    axes.annotate("the teacher's mean", (sides[-1], 1.0), color=GREY, fontsize=8, ha="right", va="bottom")
+    axes.annotate("the teacher's mean", (sides[0], 1.0), color=GREY, fontsize=8, va="top")
     scale(axes, "y", min(1.0, *(one.value for one in found)), max(one.value for one in found))
     axes.set_xticks(sides, [str(side) for side in sides])
     axes.set_xlabel("Side of the student's pictures, pixels")

@@ -2,6 +2,8 @@
 
 from itertools import islice
 
+import pytest
+
 from benchmarks.export_wide import check, passed
 from eradio.search_space import SearchSpace, sample
 
