@@ -1,5 +1,6 @@
 """What every network of the project, student or teacher, answers for a batch of pictures."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -15,6 +16,10 @@ class Features(NamedTuple):
     summary: Tensor | None
     spatial: Tensor
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Features":
+        """Both, changed in the same way; a summary that is not there stays so."""
+        return Features(None if self.summary is None else change(self.summary), change(self.spatial))
+
     def float(self) -> "Features":
         """Both in single precision."""
-        return Features(None if self.summary is None else self.summary.float(), self.spatial.float())
+        return self.each(Tensor.float)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from eradio.distill.heads import TeacherShape
@@ -105,8 +106,7 @@ def take_over(student: Student, folder: Path, scales: Scales) -> list[str]:
 def _weights(folder: Path) -> dict[str, Tensor]:
     path = folder / WEIGHTS
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return load_file(path)
     except FileNotFoundError:
         raise EradioError(f"{folder} holds no {WEIGHTS}. Give the folder of a run that has ended.") from None
     except SafetensorError as error:

@@ -71,6 +71,11 @@ def group_norms(module: nn.Module, group: int | None = None) -> nn.Module:
     return module
 
 
+def has_norms(module: nn.Module) -> bool:
+    """Whether any layer takes its statistics over pictures."""
+    return bool(_norms(module))
+
+
 @torch.no_grad()
 def settle_norms(module: nn.Module) -> None:
     """Move the running statistics by what the groups of this step were like on average, over all processes."""

@@ -25,6 +25,7 @@ class Lesson(nn.Module):
         super().__init__()
         self.student = student
         self._recipe = recipe
+        self._group: int | None = None
         self._sides = recipe.several_sides()
         self._dispersions = {name: scale.dispersion for name, scale in scales.items()}
 
@@ -38,7 +39,10 @@ class Lesson(nn.Module):
             targets: by teacher, in single precision.
             partition: of the recipe, to which both belong.
         """
-        group_norms(self.student.backbone, self._recipe.partitions[partition].group)
+        group = self._recipe.partitions[partition].group
+        if group != self._group:
+            group_norms(self.student.backbone, group)
+            self._group = group
         if self._sides and isinstance(self.student.backbone, Backbone):
             self.student.backbone.set_input_size((pictures.shape[2], pictures.shape[3]))
         recipe, half = self._recipe, self._recipe.precision == "bfloat16"

@@ -16,7 +16,7 @@ from eradio.features import Features
 _SHORTEST = 1e-8
 
 _STEEPEST = 1e-6
-"""Below this distance of a cosine from 1 the angle's gradient, which is without bound there, is held."""
+"""So near to 1 or -1 a cosine gives no gradient: that of the angle is without bound there."""
 
 
 def cosines(student: Tensor, teacher: Tensor) -> Tensor:

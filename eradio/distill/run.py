@@ -12,13 +12,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import nn
 
 from eradio.distill.cache import CachedTargets, cache_identity, choose, planned_bytes
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.data import Dataset, open_data
 from eradio.distill.finished import WEIGHTS, take_over, write_finished
 from eradio.distill.folder import FolderPictures
+from eradio.distill.grouped_norm import has_norms
 from eradio.distill.heads import TeacherShape
 from eradio.distill.journal import Journal
 from eradio.distill.pages import Page, pages, training_pages, validation_pages
@@ -130,8 +130,7 @@ class _Run:
 
     def begin(self) -> None:
         """Write down what the run is, or see that it is the same, once it is known that it can be computed here."""
-        has_norms = any(isinstance(one, nn.modules.batchnorm._BatchNorm) for one in build(self.network).modules())
-        self.setting.shares(self.recipe, norms=has_norms)
+        self.setting.shares(self.recipe, norms=has_norms(build(self.network)))
         path, facts = self.folder / "run.json", self.facts
         if self.first:
             before = read_json(path) if path.exists() else facts

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from eradio.distill.balance import Balanced, Moments
@@ -97,8 +98,7 @@ def read_scales(path: Path) -> dict[str, Scale]:
         EradioError: the file is damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        flat = load_file(path)
     except (SafetensorError, OSError) as error:
         raise EradioError(f"The teachers' scales in {path} cannot be read ({error}). Remove the file.") from None
 

@@ -38,18 +38,12 @@ class Batch:
 
     def cut(self, rows: slice) -> "Batch":
         """Some of its pictures with their targets."""
-        targets = {
-            name: Features(None if one.summary is None else one.summary[rows], one.spatial[rows])
-            for name, one in self.targets.items()
-        }
+        targets = {name: one.each(lambda part: part[rows]) for name, one in self.targets.items()}
         return Batch(self.pictures[rows], targets, self.unreadable)
 
     def to(self, device: str) -> "Batch":
         """The same on a device."""
-        targets = {
-            name: Features(None if one.summary is None else one.summary.to(device), one.spatial.to(device))
-            for name, one in self.targets.items()
-        }
+        targets = {name: one.each(lambda part: part.to(device)) for name, one in self.targets.items()}
         return Batch(self.pictures.to(device), targets, self.unreadable)
 
     def inputs(self) -> Tensor:
@@ -146,5 +140,4 @@ class LiveTargets:
         if name in self.scales:
             answer = self.scales[name].balance(answer)
         kind = getattr(torch, self._recipe.stored)
-        summary = None if answer.summary is None else answer.summary.to(kind).contiguous()
-        return Features(summary, answer.spatial.to(kind).contiguous())
+        return answer.each(lambda part: part.to(kind).contiguous())

@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from eradio.distill.average import MovingAverage
 from eradio.distill.checkpoint import Checkpoint, CheckpointFolder
 from eradio.distill.courses import Course, taught_alone
-from eradio.distill.grouped_norm import settle_norms
+from eradio.distill.grouped_norm import has_norms, settle_norms
 from eradio.distill.lesson import Lesson
 from eradio.distill.pages import Page, training_pages
 from eradio.distill.processes import any_of, sums_of, together, wait_for_all
@@ -74,8 +74,7 @@ class Trainer:
         self._recipe = recipe
         self._targets = targets
         self._student = student.to(self._setting.device).to(memory_format=torch.channels_last)
-        norms = any(isinstance(one, nn.modules.batchnorm._BatchNorm) for one in student.backbone.modules())
-        self._shares = self._setting.shares(recipe, norms=norms)
+        self._shares = self._setting.shares(recipe, norms=has_norms(student.backbone))
         self._own = {share.partition: len(share.rows) for share in self._shares}
         self._validation = [page for share in self._shares for page in share.pages(validation)]
         if self._setting.checkpointing:
