@@ -103,21 +103,23 @@ def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_
 
 
 @cli.command(epilog="Example: eradio distill e_radio_mini --config quickstart")
-@click.argument("network")
+@click.argument("networks", nargs=-1, required=True, metavar="NETWORK...")
 @click.option("--config", default="quickstart", show_default=True, help="A shipped recipe, or one of yours as YAML.")
 @click.option("--data", type=_FILE, help="A folder of your own pictures, instead of the recipe's.")
 @click.option("--steps", type=click.IntRange(1), help="Length, instead of the recipe's.")
 @click.option("--start-from", "start", type=_FILE, help="Folder of a student to begin with, as a next stage does.")
-@click.option("--out", type=_FILE, help="Run folder (default: runs/distill-NETWORK-RECIPE).")
+@click.option("--out", type=_FILE, help="Run folder (default: runs/distill-NETWORK-RECIPE); of several, their parent.")
+@click.option("--targets", "cache", type=_FILE, help="Folder of cached targets, shared with other runs.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--micro-batch", type=click.IntRange(1), help="Pictures of one forward pass (default: all of a step's).")
 @click.option("--checkpointing", is_flag=True, help="Compute activations twice instead of keeping them.")
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes that make pictures ahead (default: 0).")
-def distill(network: str, config: str, data: Path | None, steps: int | None, out: Path | None, **options: Any) -> int:
-    """Teach one network by a recipe; the same command goes on where it was stopped.
+def distill(networks: tuple[str, ...], config: str, data: Path | None, steps: int | None, **options: Any) -> int:
+    """Teach networks by a recipe; the same command goes on where it was stopped.
 
-    NETWORK is a network's name, an architecture file, or the folder of a trial or finalist. Several processes or
-    machines: torchrun --nproc-per-node 8 -m eradio distill NETWORK ...
+    NETWORK is a network's name, an architecture file, or the folder of a trial or finalist. Several are taught in
+    lock-step, on one pass of the teachers. Several processes or machines for one network: torchrun --nproc-per-node 8
+    -m eradio distill NETWORK ...
     """
     from eradio.distill.recipe import Recipe
     from eradio.distill.run import distil
@@ -126,25 +128,71 @@ def distill(network: str, config: str, data: Path | None, steps: int | None, out
     from eradio.export import find_trained
 
     recipe = Recipe.named(config).changed(data=data, steps=steps)
-    folder = out or Path("runs") / f"distill-{Path(network).stem}-{Path(config).stem}"
-    setting = setting_for(options["device"], options["micro_batch"], options["checkpointing"])
+    found = {
+        folder: find_trained(name).network
+        for name, folder in zip(networks, _run_folders(networks, config, options["out"]), strict=True)
+    }
     first = os.environ.get("RANK", "0") == "0"
     console = _console() if first else Console(quiet=True)
     try:
-        outcome = distil(
-            find_trained(network).network, recipe, folder, setting=setting, workers=options["workers"],
-            start=options["start"], console=console,
-        )  # fmt: skip
-    except StoppedError as error:
-        return (
-            143
-            if not first
-            else _complain(f"Asked to stop: step {error.step} is kept. Run the same command again to go on.", 143)
+        ends = distil(
+            found,
+            recipe,
+            setting=setting_for(options["device"], options["micro_batch"], options["checkpointing"]),
+            workers=options["workers"],
+            start=options["start"],
+            cache=options["cache"],
+            console=console,
+            agree=_agreed,
         )
-    for name, value in outcome.parts.items():
-        console.print(f"{name}: {value:.4f}", markup=False, highlight=False)
-    console.print(f"Loss {outcome.loss:.4f} after {outcome.steps} steps; the student is in {folder}", soft_wrap=True)
-    return 0
+    except StoppedError as error:
+        told = f"Asked to stop: step {error.step} is kept. Run the same command again to go on."
+        return _complain(told, 143) if first else 143
+    status = 0
+    for folder, outcome in ends.items():
+        if isinstance(outcome, EradioError):
+            status = _complain(f"{folder}: {outcome}", 1)
+            continue
+        for name, value in outcome.parts.items():
+            console.print(f"{name}: {value:.4f}", markup=False, highlight=False)
+        told = f"Loss {outcome.loss:.4f} after {outcome.steps} steps; the student is in {folder}"
+        console.print(told, soft_wrap=True)
+    return status
+
+
+def _run_folders(networks: tuple[str, ...], config: str, out: Path | None) -> list[Path]:
+    """Where each network's run goes.
+
+    Raises:
+        EradioError: two would go to the same folder.
+    """
+    names = [Path(network).stem for network in networks]
+    if len(set(names)) < len(names):
+        raise EradioError(f"Two of the networks are called the same ({', '.join(names)}). Teach them one by one.")
+    if out is not None:
+        return [out] if len(names) == 1 else [out / name for name in names]
+    return [Path("runs") / f"distill-{name}-{Path(config).stem}" for name in names]
+
+
+def _agreed(question: str) -> bool:
+    """Ask, where somebody can answer."""
+    return click.confirm(question) if sys.stdin.isatty() and sys.stdout.isatty() else True
+
+
+@cli.command(epilog="Example: eradio targets runs/default/targets --keep 20")
+@click.argument("folder", type=_FILE)
+@click.option("--keep", type=click.FloatRange(0), help="Remove what was not used lately, down to so many gigabytes.")
+def targets(folder: Path, keep: float | None) -> None:
+    """Show what a FOLDER of cached teacher targets holds, and make room in it.
+
+    A run that needs what was removed computes it anew.
+    """
+    from eradio.distill.eviction import entries, entries_table, evict
+
+    if keep is not None:
+        for entry in evict(folder, round(keep * 1e9)):
+            _console().print(f"Removed {entry.folder} ({entry.size / 1e9:.3f} GB, {entry.what}).", soft_wrap=True)
+    _console().print(entries_table(entries(folder)))
 
 
 @cli.command(epilog="Example: eradio probe runs/distill-e_radio_mini_s-quickstart --resolution 48,64,96,128")

@@ -1,34 +1,51 @@
-"""An exact cache of teacher targets: one file for each page of the schedule, under a digest of all it depends on."""
+"""An exact cache of teacher targets: files for each page of the schedule, each under a digest of all it depends on.
+
+Pictures and every teacher's answers are entries of their own, so that runs with other teachers, losses or students find
+what they have in common with earlier ones.
+"""
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from eradio.description import digest_of
-from eradio.distill.data import Dataset
-from eradio.distill.pages import Page, training_pages
+from eradio.distill.pages import Page
 from eradio.distill.recipe import CODE_EPOCH, Recipe
 from eradio.distill.scales import Scales
+from eradio.distill.squares import shifts_at
 from eradio.distill.targets import Batch, LiveTargets
 from eradio.features import Features
+from eradio.files import write_json
 from eradio.locks import locked, try_lock
 from eradio.tensors import write_tensors
 
 # What renders or decodes the pictures and what runs the teachers.
 _LIBRARIES = ("pillow", "numpy", "torch", "timm", "open_clip_torch", "segment_anything")
 
-
 _PATIENCE_SECONDS = 300.0
 """Computing a page takes well under a minute; whoever holds its lock for longer is stopped or stuck."""
 
+_PICTURES = "pictures"
+_CHECKSUM = "crc32"
+ENTRY = "entry.json"
+"""What an entry is, in words; when it was last opened is this file's time."""
+
 
 class CachedTargets:
-    """Keeps every page it is asked for as one file; several processes may fill and read it at once."""
+    """Keeps every page it is asked for; several processes may fill and read it at once, of one run or of many.
+
+    Args:
+        live: computes what is missing.
+        folder: where the entries are.
+    """
 
     def __init__(self, live: LiveTargets, folder: Path) -> None:
         self._live = live
@@ -40,109 +57,144 @@ class CachedTargets:
         return self._live.scales
 
     def batch(self, page: Page) -> Batch:
-        """The batch on one page, from its file, or computed and kept if there is none."""
+        """The batch on one page, from its files, or computed and kept where they are missing."""
         whole = self._whole(page._replace(rows=None))
         return whole if page.rows is None else whole.cut(slice(page.rows.start, page.rows.stop))
 
     def fill(self, pages: Iterable[Page]) -> Iterator[Page]:
         """Compute the missing pages that no other process is computing, and yield each as it is done."""
         for page in pages:
-            handle = None if self._path(page).exists() else try_lock(self._lock(page))
+            handle = None if self._complete(page) else try_lock(self._lock(page))
             if handle is None:
                 continue
             try:
-                if not self._path(page).exists():
-                    self._compute(page, self._path(page))
+                if not self._complete(page):
+                    self._compute(page)
                     yield page
             finally:
                 os.close(handle)
 
     def missing(self, pages: Iterable[Page]) -> list[Page]:
-        """The pages that have no file yet."""
-        return [page for page in pages if not self._path(page).exists()]
+        """The pages of which some file is not there yet."""
+        return [page for page in pages if not self._complete(page)]
+
+    @cached_property
+    def _entries(self) -> dict[str, Path]:
+        """The folder of the pictures and of each teacher's answers, said to be in use."""
+        entries = {}
+        for name, facts in entry_facts(self._live).items():
+            entries[name] = self._folder / digest_of(facts)
+            if not (entries[name] / ENTRY).exists():
+                write_json(entries[name] / ENTRY, facts)
+            os.utime(entries[name] / ENTRY)
+        return entries
 
     def _whole(self, page: Page) -> Batch:
-        path = self._path(page)
-        stored = _read(path)
-        if stored is not None:
-            return stored
-        with locked(self._lock(page), timeout=_PATIENCE_SECONDS):
-            return _read(path) or self._compute(page, path)
+        found = self._read(page)
+        if found is None:
+            with locked(self._lock(page), timeout=_PATIENCE_SECONDS):
+                found = self._read(page) or self._compute(page)
+        return found
 
-    def _compute(self, page: Page, path: Path) -> Batch:
-        batch = self._live.batch(page)
-        _write(path, batch)
-        return batch
+    def _compute(self, page: Page) -> Batch:
+        """Ask the teachers whose answers are missing, and write those, and the pictures if they are."""
+        known = {name: _read(path) for name, path in self._paths(page).items()}
+        batch = self._live.answered(page, [name for name, one in known.items() if name != _PICTURES and one is None])
+        if known[_PICTURES] is None:
+            told = {"unreadable": json.dumps(batch.unreadable)}
+            _write(self._paths(page)[_PICTURES], {_PICTURES: batch.pictures}, told)
+        for name, answer in batch.targets.items():
+            _write(self._paths(page)[name], _named(answer), {})
+        return self._read(page) or self._live.batch(page)
 
-    def _path(self, page: Page) -> Path:
-        return self._folder / f"{page.part}-{page.number:06d}{_suffix(page)}.safetensors"
+    def _read(self, page: Page) -> Batch | None:
+        found = {}
+        for name, path in self._paths(page).items():
+            one = _read(path)
+            if one is None:
+                return None
+            found[name] = one
+        (pictures, told), names = found.pop(_PICTURES), tuple(found)
+        targets = {name: Features(one.get("summary"), one["spatial"]) for name, (one, _) in found.items()}
+        shifts = shifts_at(self._live.recipe, page, names)
+        return Batch(pictures[_PICTURES], targets, tuple(json.loads(told["unreadable"])), shifts)
+
+    def _complete(self, page: Page) -> bool:
+        return all(path.exists() for path in self._paths(page).values())
+
+    def _paths(self, page: Page) -> dict[str, Path]:
+        """The files of a page: of its pictures, and of each of its teachers in the recipe's order."""
+        wanted = self._live.recipe.teachers_of(page.partition)
+        names = [_PICTURES, *(spec.name for spec in self._live.recipe.teachers if spec.name in wanted)]
+        file = f"{page.part}-{page.number:06d}{_suffix(page)}.safetensors"
+        return {name: self._entries[name] / file for name in names}
 
     def _lock(self, page: Page) -> Path:
         # One lock for a few pages keeps the folder small; it only ever delays a page of the same residue.
-        return self._folder / f"filling-{page.part}-{page.number % 32}{_suffix(page)}.lock"
+        return self._entries[_PICTURES] / f"filling-{page.part}-{page.number % 32}{_suffix(page)}.lock"
 
 
-def cache_identity(recipe: Recipe, data: Sequence[Dataset], teachers: Sequence[str]) -> str:
-    """Digest of all that a page's bytes depend on: schedule, data, teachers' digests, decoder and library."""
-    parts = {
-        "sample": recipe.sample_identity(),
+def entry_facts(live: LiveTargets) -> dict[str, dict[str, object]]:
+    """All that the bytes of each entry depend on: the pictures' and, by name, each teacher's."""
+    recipe = live.recipe
+    common = {
+        "schedule": recipe.schedule_identity(),
         "code_epoch": CODE_EPOCH,
-        "data": [one.digest for one in data],
-        "teachers": list(teachers),
+        "data": [one.digest for one in live.data],
+        "versions": {name: version(name) for name in _LIBRARIES},
     }
-    return digest_of({**parts, "versions": {name: version(name) for name in _LIBRARIES}})
+    return {
+        _PICTURES: {"what": _PICTURES, **common},
+        **{
+            teacher.name: {
+                "what": f"answers of a {spec.kind}",
+                "teacher": teacher.digest,
+                "view": spec.view,
+                "place": place if recipe.shift else None,
+                "device": live.device,
+                "balance": _balance_of(recipe, spec.name),
+                "stored": recipe.stored,
+                **common,
+            }
+            for place, (spec, teacher) in enumerate(zip(recipe.teachers, live.teachers, strict=True))
+        },
+    }
 
 
-def page_bytes(batch: Batch) -> int:
-    """Size in bytes of a batch as it is stored."""
-    return sum(tensor.nbytes for tensor in _flat(batch).values())
-
-
-def planned_bytes(recipe: Recipe, live: LiveTargets, every: Iterable[Page]) -> int:
-    """Size in bytes of pages yet to be stored, judged by one of each partition."""
-    sizes = [page_bytes(live.batch(page)) for page in training_pages(recipe, 0)]
-    return sum(sizes[page.partition] for page in every)
-
-
-def choose(mode: str, needed: int, free: int) -> tuple[bool, str]:
-    """Whether to cache, and the sentence that says why: `auto` caches if a quarter of the free space is enough."""
-    size = f"{needed / 1e6:.0f} MB of teacher targets"
-    if mode != "auto":
-        return mode == "cached", f"{mode} targets, as the recipe asks ({size})"
-    if needed <= free / 4:
-        return True, f"cached targets: {size}, {free / 1e9:.0f} GB free"
-    return False, f"live targets: {size} would take more than a quarter of the {free / 1e9:.1f} GB free"
+def _balance_of(recipe: Recipe, teacher: str) -> object:
+    """How a teacher's answers are balanced, and by the pictures of which partition."""
+    if recipe.balance.summary == recipe.balance.spatial == "none":
+        return None
+    place = next(number for number in range(len(recipe.partitions)) if teacher in recipe.teachers_of(number))
+    return [recipe.balance.model_dump(mode="json"), place]
 
 
 def _suffix(page: Page) -> str:
     return f"-partition-{page.partition}" if page.partition else ""
 
 
-def _flat(batch: Batch) -> dict[str, Tensor]:
-    flat = {"pictures": batch.pictures}
-    for name, answer in batch.targets.items():
-        flat[f"{name}/spatial"] = answer.spatial
-        if answer.summary is not None:
-            flat[f"{name}/summary"] = answer.summary
-    return flat
+def _named(answer: Features) -> dict[str, Tensor]:
+    return {name: part for name, part in answer._asdict().items() if part is not None}
 
 
-def _write(path: Path, batch: Batch) -> None:
-    names = {"teachers": json.dumps(list(batch.targets)), "unreadable": json.dumps(batch.unreadable)}
-    write_tensors(path, {name: tensor.cpu() for name, tensor in _flat(batch).items()}, names)
+def _write(path: Path, tensors: Mapping[str, Tensor], told: dict[str, str]) -> None:
+    here = {name: tensor.cpu() for name, tensor in tensors.items()}
+    write_tensors(path, here, {**told, _CHECKSUM: str(_checksum(here))})
 
 
-def _read(path: Path) -> Batch | None:
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """What a file holds, through memory mapped to it; None where there is none, or a broken disk spoiled it."""
     try:
         with safe_open(path, framework="pt") as file:
-            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            names = file.metadata()
-    except FileNotFoundError:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            told = file.metadata()
+    except (FileNotFoundError, SafetensorError):
         return None
-    except SafetensorError:
-        # Half a file can only come from a broken disk, since files appear by renaming: compute it anew.
-        return None
-    targets = {
-        name: Features(flat.get(f"{name}/summary"), flat[f"{name}/spatial"]) for name in json.loads(names["teachers"])
-    }
-    return Batch(flat["pictures"], targets, tuple(json.loads(names["unreadable"])))
+    return (tensors, told) if told.get(_CHECKSUM) == str(_checksum(tensors)) else None
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> int:
+    found = 0
+    for _, tensor in sorted(tensors.items()):
+        found = zlib.crc32(tensor.contiguous().flatten().view(torch.uint8).numpy().data, found)
+    return found

@@ -5,12 +5,14 @@ The terms are those of AM-RADIO (arXiv 2312.06709, section 3), PHI-S (arXiv 2410
 """
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from eradio.distill.recipe import SpatialLoss, SummaryLoss
+from eradio.errors import EradioError
 from eradio.features import Features
 
 _SHORTEST = 1e-8
@@ -75,15 +77,25 @@ def summary_loss(student: Tensor, teacher: Tensor, weights: SummaryLoss, dispers
     return loss + weights.angle * angle_loss(student, teacher, dispersion) if weights.angle else loss
 
 
-def spatial_loss(student: Tensor, teacher: Tensor, weights: SpatialLoss) -> Tensor:
+Shift = tuple[Fraction, Fraction]
+"""How far a square of a picture begins below and to the right of another, in parts of the square's side."""
+
+
+def spatial_loss(student: Tensor, teacher: Tensor, weights: SpatialLoss, shift: Shift | None = None) -> Tensor:
     """Weighted sum of cosine distance, squared error and smooth-L1 of every place; maps are matched first.
 
     Args:
         student: [B, C, h, w].
         teacher: [B, C, h', w'].
         weights: of the terms.
+        shift: of the teacher's square from the student's; the places they have in common count.
+
+    Raises:
+        EradioError: it is no whole number of places.
     """
     student, teacher = match_maps(student, teacher)
+    if shift is not None:
+        student, teacher = shifted_overlap(student, teacher, _places(shift, (student.shape[2], student.shape[3])))
     return _common(student.movedim(1, -1), teacher.movedim(1, -1), weights)
 
 
@@ -133,6 +145,7 @@ def distillation_losses(
     summary: SummaryLoss | None,
     spatial: SpatialLoss | None,
     dispersions: Mapping[str, float] | None = None,
+    shifts: Mapping[str, Shift] | None = None,
 ) -> dict[str, Tensor]:
     """The loss of every head, by the name `teacher/summary` or `teacher/spatial`.
 
@@ -142,6 +155,7 @@ def distillation_losses(
         summary: weights of the summary loss' terms; None leaves summaries out.
         spatial: of the spatial loss' terms; None leaves maps out.
         dispersions: by teacher, for the angle; 1 where it is not known.
+        shifts: by teacher, of its square of the pictures from the student's; none where they see the same.
     """
     losses = {}
     for name, target in targets.items():
@@ -150,7 +164,7 @@ def distillation_losses(
             dispersion = (dispersions or {}).get(name, 1.0)
             losses[f"{name}/summary"] = summary_loss(answer.summary, target.summary, summary, dispersion)
         if spatial is not None:
-            losses[f"{name}/spatial"] = spatial_loss(answer.spatial, target.spatial, spatial)
+            losses[f"{name}/spatial"] = spatial_loss(answer.spatial, target.spatial, spatial, (shifts or {}).get(name))
     return losses
 
 
@@ -163,6 +177,16 @@ def _common(student: Tensor, teacher: Tensor, weights: SummaryLoss | SpatialLoss
     if weights.smooth_l1:
         loss = loss + weights.smooth_l1 * F.smooth_l1_loss(student, teacher)
     return loss
+
+
+def _places(shift: Shift, size: tuple[int, int]) -> tuple[int, int]:
+    rows, columns = (part * places for part, places in zip(shift, size, strict=True))
+    if rows.denominator > 1 or columns.denominator > 1:
+        raise EradioError(
+            f"Maps of {size[0]}x{size[1]} places cannot be shifted by whole patches of these pictures. Let the "
+            "teachers look at the pictures as they are (view: pictures), or leave 'shift' out."
+        )
+    return int(rows), int(columns)
 
 
 def _resized(features: Tensor, size: tuple[int, int]) -> Tensor:

@@ -14,6 +14,7 @@ from eradio.distill.data import Dataset, crop_picture, stretches_of
 from eradio.distill.readable import Readable
 from eradio.distill.recipe import Recipe
 from eradio.distill.schedule import Slot, side_at, slot, whole
+from eradio.distill.teachers.view import STRIDE
 from eradio.errors import EradioError
 
 
@@ -30,7 +31,8 @@ class Page(NamedTuple):
 class Printed(NamedTuple):
     """What stands on a page.
 
-    pictures: uint8 [B, 3, R, R]. unreadable: names of files that were replaced by a neighbour so far.
+    pictures: uint8 [B, 3, R, R]; in training R is larger than the resolution by the recipe's shift. unreadable: names
+    of files that were replaced by a neighbour so far.
     """
 
     pictures: Tensor
@@ -45,11 +47,12 @@ class Printer(torch_data.Dataset[Printed]):
         self._data = {"train": train, "validation": validation}
 
     def __getitem__(self, page: Page) -> Printed:
-        data, side = self._data[page.part], self._side(page)
+        data, side = self._data[page.part], self.side(page) + margin(self._recipe, page)
         pictures = np.stack([crop_picture(data.picture(one.picture), one, side) for one in self._slots(page)])
         return Printed(torch.from_numpy(pictures), tuple(data.unreadable()) if isinstance(data, Readable) else ())
 
-    def _side(self, page: Page) -> int:
+    def side(self, page: Page) -> int:
+        """The resolution in pixels at which a page is seen."""
         partition = self._recipe.partitions[page.partition]
         if page.part == "train":
             return side_at(self._recipe.seed, page.number, partition, page.partition)
@@ -77,6 +80,11 @@ class Printer(torch_data.Dataset[Printed]):
         return [whole(number) for number in range(page.number * batch, min((page.number + 1) * batch, wanted))]
 
 
+def margin(recipe: Recipe, page: Page) -> int:
+    """Pixels by which what is printed is larger than what anybody sees of it."""
+    return recipe.shift * STRIDE if page.part == "train" else 0
+
+
 class _Careful(torch_data.Dataset[Printed | Exception]):
     """Gives what the user can mend as a value: what is raised in another process comes back as its traceback."""
 
@@ -94,6 +102,7 @@ class Ahead:
     """Prints pages in other processes before they are asked for."""
 
     def __init__(self, printer: Printer) -> None:
+        self.side = printer.side
         self._printer = printer
         self._coming: Iterator[tuple[Page, Printed | Exception]] = iter(())
 

@@ -12,11 +12,19 @@ from eradio.errors import EradioError
 # Raised whenever a change of the code changes what a training run computes, so that nothing stale is reused.
 CODE_EPOCH = 3
 
-_ANYHOW: Any = {"steps": True, "targets": True, "data": {"unreadable"}, "partitions": {"__all__": {"processes"}}}
+ALIGNMENT = "alignment"
+"""What the loss between the student's own maps is called."""
+
+_ANYHOW: Any = {
+    "steps": True,
+    "targets": True,
+    "data": {"unreadable"},
+    "partitions": {"__all__": {"processes"}},
+    "teachers": {"__all__": {"licence"}},
+}
 """What a training does not depend on at any step."""
-_SAMPLE = {"seed", "data", "teachers", "partitions", "crop", "validation", "stored", "balance"}
+_SCHEDULE = {"seed", "data", "partitions", "crop", "shift", "validation"}
 _SHIPPED = Path(__file__).with_name("recipes")
-_LOSS = {"summary_weight", "spatial_weight"}
 
 
 class ScenesData(Description):
@@ -161,12 +169,42 @@ class SpatialLoss(_Terms):
 BalanceKind = Literal["none", "global", "channel", "phi-s"]
 
 
+_UNIT = ("channel", "phi-s")
+"""After which every channel has variance one."""
+
+
 class Balance(Description):
     """How the teachers' features are brought to one scale before the loss (PHI-S, arXiv 2410.01680)."""
 
     summary: BalanceKind = "none"
     spatial: BalanceKind = "none"
     pictures: int = Field(1024, ge=2, description="first training pictures, from which the statistics are taken")
+
+
+class Alignment(Description):
+    """The student's map is drawn to the one it has of the same pictures at another resolution.
+
+    A student that says other things at other resolutions has learnt when to be which teacher (arXiv 2412.07679). In
+    each step one of the resolutions is drawn, and the map there is computed in evaluation mode and without gradient.
+    """
+
+    weight: float = Field(1.0, gt=0)
+    resolution: Sides
+
+
+class Vit(Description):
+    """What is done to a plain vision transformer of timm while it is taught; other networks know nothing of it.
+
+    `positions`: in each step its table of positions is seen through a window of at least so large a part of its area
+    (AM-RADIO, arXiv 2312.06709, cropped position embeddings). `windows`: in each step attention of all blocks but the
+    last of each quarter is within windows of one of these sides in patches, drawn from those that divide the map
+    (ViTDet, arXiv 2203.16527). `spectral`: every linear layer of a block is gain / sigma(W) W, sigma its largest singular value, and
+    the gain is decayed in W's place (arXiv 2303.06296, PHI-S). All of it is gone from the finished student.
+    """
+
+    positions: float = Field(1.0, gt=0, le=1)
+    windows: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    spectral: bool = False
 
 
 class Weighting(Description):
@@ -188,18 +226,21 @@ class Recipe(Description):
     teachers: tuple[TeacherSpec, ...] = Field(default_factory=shipped, min_length=1)
     partitions: tuple[Partition, ...] = Field((Partition(),), min_length=1)
     crop: Crop = Crop()
+    shift: int = Field(0, ge=0, le=16, description="patches of 16 pixels that student's and teachers' views differ by")
     optimiser: Optimiser = Optimiser()
     summary: SummaryLoss | None = Field(SummaryLoss(), description="null leaves the summaries out")
     spatial: SpatialLoss | None = Field(SpatialLoss(), description="null leaves the maps out")
+    alignment: Alignment | None = Field(None, description="of the student's own maps at two resolutions")
     balance: Balance = Balance()
     weighting: Weighting = Weighting()
+    vit: Vit = Vit()
     average: float | None = Field(None, gt=0, lt=1, description="momentum of the student's moving average (EMA)")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the student's forward pass")
     steps: int = Field(100, ge=1, description="length of the training; of the rung at which candidates are judged")
     validation: int = Field(256, ge=1, description="pictures")
     repeat: int | None = Field(None, ge=1, description="steps after which the training batches come again")
-    targets: Literal["auto", "live", "cached"] = "auto"
-    stored: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    targets: Literal["auto", "live", "cached", "shared"] = "auto"
+    stored: Literal["bfloat16", "float16", "float32", "int8"] = "bfloat16"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -209,6 +250,10 @@ class Recipe(Description):
         self._check_partitions(set(names))
         if self.summary is None and self.spatial is None:
             raise ValueError("summary and spatial are both null, so there is nothing to learn; give one of them")
+        parts = {"summary": self.summary, "spatial": self.spatial}
+        loose = [part for part, loss in parts.items() if loss and getattr(self.balance, part) not in _UNIT]
+        if self.stored == "int8" and loose:
+            raise ValueError(f"int8 holds features of variance one: give 'balance' phi-s for {' and '.join(loose)}")
         return self
 
     def _check_partitions(self, names: set[str]) -> None:
@@ -221,7 +266,7 @@ class Recipe(Description):
         late = [step for step in changes if self.repeat is not None and step >= self.repeat]
         if late:
             raise ValueError(f"batches come again after {self.repeat} steps, so step {late[0]} of 'later' never comes")
-        if len(self.loss_weights()) < 2 * sum(len(self.teachers_of(number)) for number in range(len(self.partitions))):
+        if len(self._head_weights()) < 2 * sum(len(self.teachers_of(number)) for number in range(len(self.partitions))):
             raise ValueError("two partitions show the same teacher the same first resolution; join them")
 
     def teachers_of(self, partition: int) -> tuple[str, ...]:
@@ -238,8 +283,9 @@ class Recipe(Description):
         return max(partition.largest() for partition in self.partitions)
 
     def several_sides(self) -> bool:
-        """Whether pictures of more than one size are shown."""
-        return len({side for partition in self.partitions for side in partition.every_side()}) > 1
+        """Whether the student sees pictures of more than one size."""
+        own = () if self.alignment is None else self.alignment.resolution
+        return len({*own, *(side for partition in self.partitions for side in partition.every_side())}) > 1
 
     @classmethod
     def named(cls, name: str) -> Self:
@@ -272,6 +318,10 @@ class Recipe(Description):
 
     def loss_weights(self) -> dict[str, float]:
         """What each loss counts, by the name `teacher/summary` or `teacher/spatial`, whether it exists or not."""
+        own = {} if self.alignment is None else {ALIGNMENT: self.alignment.weight}
+        return {**self._head_weights(), **own}
+
+    def _head_weights(self) -> dict[str, float]:
         known = {teacher.name: teacher for teacher in self.teachers}
         weights = {}
         for number in range(len(self.partitions)):
@@ -281,10 +331,10 @@ class Recipe(Description):
                 weights[f"{head}/spatial"] = known[name].spatial_weight
         return weights
 
-    def sample_identity(self) -> dict[str, Any]:
-        """What pictures and targets depend on: the schedule and the teachers' specifications."""
-        left_out = {"teachers": {"__all__": _LOSS}, "partitions": {"__all__": {"processes", "group"}}}
-        return self.model_dump(mode="json", include=_SAMPLE, exclude=left_out)
+    def schedule_identity(self) -> dict[str, Any]:
+        """What pictures depend on beside the data itself: neither teachers nor losses."""
+        left_out = {"partitions": {"__all__": {"teachers", "processes", "group"}}}
+        return self.model_dump(mode="json", include=_SCHEDULE, exclude=left_out)
 
 
 def training_identity(network_digest: str, recipe: Recipe, data_digest: str) -> str:

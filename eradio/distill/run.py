@@ -2,9 +2,8 @@
 
 import hashlib
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,24 +12,23 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from eradio.distill.cache import CachedTargets, cache_identity, choose, planned_bytes
 from eradio.distill.checkpoint import CheckpointFolder
-from eradio.distill.data import Dataset, open_data
+from eradio.distill.choice import Agree, agreed
+from eradio.distill.classroom import Classroom
+from eradio.distill.courses import Course, taught_together
 from eradio.distill.finished import WEIGHTS, take_over, write_finished
-from eradio.distill.folder import FolderPictures
 from eradio.distill.grouped_norm import has_norms
-from eradio.distill.heads import TeacherShape
 from eradio.distill.journal import Journal
-from eradio.distill.pages import Page, pages, training_pages, validation_pages
+from eradio.distill.pages import Page, training_pages, validation_pages
 from eradio.distill.processes import joined, wait_for_all
 from eradio.distill.recipe import Recipe, training_identity
-from eradio.distill.scales import read_scales, write_scales
 from eradio.distill.setting import Setting
 from eradio.distill.stopping import stopping
 from eradio.distill.student import Student, new_student
-from eradio.distill.targets import LiveTargets, Targets
-from eradio.distill.trainer import DivergedError, Outcome, Trainer
-from eradio.errors import EradioError
+from eradio.distill.targets import Targets
+from eradio.distill.teachers.licence import LICENCES
+from eradio.distill.trainer import DivergedError, Outcome, StoppedError, Trainer
+from eradio.errors import EradioError, NetworkError
 from eradio.files import read_json, write_json
 from eradio.locks import try_lock
 from eradio.manifest import environment
@@ -43,74 +41,94 @@ _LINES = 2000
 
 
 def distil(
-    network: Network,
+    networks: Mapping[Path, Network],
     recipe: Recipe,
-    folder: Path,
     *,
     setting: Setting,
     workers: int = 0,
     start: Path | None = None,
+    cache: Path | None = None,
     console: Console,
-) -> Outcome:
-    """Teach one network to the end of a recipe; the same call goes on where an earlier one stopped.
+    agree: Agree = agreed,
+) -> dict[Path, Outcome | EradioError]:
+    """Teach networks to the end of a recipe; the same call goes on where an earlier one stopped.
+
+    Several are taught in lock-step, so that the teachers are asked once for all of them; each becomes what it had
+    become alone.
 
     Args:
-        network: the student's.
+        networks: by the folder where everything of theirs goes.
         recipe: all that is computed.
-        folder: where everything goes.
         setting: where and in which pieces it is computed.
         workers: processes that make pictures ahead.
         start: folder of a student to begin with.
+        cache: folder of cached targets, which other runs may share; the first network's own if None.
         console: for progress, in the first process.
+        agree: asked before much is written into the cache.
+
+    Returns:
+        For each folder what came of it; of several networks some may have failed.
 
     Raises:
-        EradioError: something is missing or does not fit, the training diverged, or the folder is of another one.
+        EradioError: something is missing or does not fit, the only training diverged, or a folder is of another one.
         StoppedError: a signal asked for it; what is done is kept.
     """
-    with joined(setting) as here, stopping() as stop, _held(folder, here.rank == 0):
+    with joined(setting) as here, stopping() as stop, ExitStack() as held:
+        if len(networks) > 1 and here.processes > 1:
+            raise EradioError("Several processes teach one network at a time; give one, or leave torchrun out.")
+        for folder in networks:
+            held.enter_context(_held(folder, here.rank == 0))
         own = console if here.rank == 0 else Console(quiet=True)
-        side = recipe.partitions[0].resolution[0]
-        if isinstance(network, Architecture):
-            network = choose_windows(network, (side, side), "fit")
-        run = _Run(network, recipe, folder, here, workers, start, own)
-        run.begin()
-        targets = run.targets()
-        student = run.student(targets)
-        outcome = run.train(student, targets, stop)
-        if run.first:
-            student.cpu().heads.restore(targets.scales)
-            write_finished(folder, student, network, recipe, outcome, {**run.facts, "environment": environment()})
-    return outcome
+        room = Classroom(recipe, here, own, cache, agree)
+        runs = {folder: _Run(_fitted(network, recipe), folder, room, start) for folder, network in networks.items()}
+        for run in runs.values():
+            run.begin()
+        targets = room.targets(list(runs))
+        with _progress(own) as progress:
+            lessons = {folder: _Lessons(run, targets, progress) for folder, run in runs.items()}
+            begun = min(one.begun for one in lessons.values())
+            with room.live.ahead.of(_sheets(room, begun), workers):
+                return _taught(lessons, targets, stop)
+
+
+def _taught(
+    lessons: "Mapping[Path, _Lessons]", targets: Targets, stop: Callable[[], int]
+) -> dict[Path, Outcome | EradioError]:
+    """Take all courses along, and write down what came of each as soon as it has ended."""
+    ends: dict[Path, Outcome | EradioError] = {}
+    stopped = []
+    courses = {folder: one.course(stop) for folder, one in lessons.items()}
+    for folder, end in taught_together(courses, targets):
+        lessons[folder].close()
+        if isinstance(end, Outcome):
+            lessons[folder].finish(end, targets)
+            ends[folder] = end
+        elif isinstance(end, StoppedError):
+            stopped.append(end)
+        elif isinstance(end, DivergedError):
+            ends[folder] = EradioError(f"The training diverged: {end}. Lower the learning rate.")
+        elif isinstance(end, NetworkError):
+            ends[folder] = end
+        else:
+            raise end
+        if len(lessons) == 1 and isinstance(failed := ends.get(folder), EradioError):
+            raise failed
+    if stopped:
+        raise min(stopped, key=lambda one: one.step)
+    return ends
 
 
 @dataclass(frozen=True)
 class _Run:
     network: Network
-    recipe: Recipe
     folder: Path
-    setting: Setting
-    workers: int
+    room: Classroom
     start: Path | None
-    console: Console
 
     @property
     def first(self) -> bool:
         """Whether this process is the one that writes."""
-        return self.setting.rank == 0
-
-    @cached_property
-    def data(self) -> tuple[Dataset, Dataset]:
-        """Training and validation pictures, every file looked at."""
-        both = open_data(self.recipe)
-        for one in both:
-            if isinstance(one, FolderPictures):
-                one.check()
-        return both
-
-    @cached_property
-    def live(self) -> LiveTargets:
-        """The teachers, as they answer."""
-        return LiveTargets(self.recipe, *self.data, device=self.setting.device)
+        return self.room.setting.rank == 0
 
     @cached_property
     def kept(self) -> CheckpointFolder:
@@ -122,15 +140,15 @@ class _Run:
         """What must not change while a run is continued."""
         return {
             "network": self.network.model_dump(mode="json"),
-            "recipe": self.recipe.identity(),
-            "data": [one.digest for one in self.data],
-            "teachers": {teacher.name: teacher.digest for teacher in self.live.teachers},
+            "recipe": self.room.recipe.identity(),
+            "data": [one.digest for one in self.room.data],
+            "teachers": {teacher.name: teacher.digest for teacher in self.room.live.teachers},
             "start": None if self.start is None else _digest(self.start / WEIGHTS),
         }
 
     def begin(self) -> None:
         """Write down what the run is, or see that it is the same, once it is known that it can be computed here."""
-        self.setting.shares(self.recipe, norms=has_norms(build(self.network)))
+        self.room.setting.shares(self.room.recipe, norms=has_norms(build(self.network)))
         path, facts = self.folder / "run.json", self.facts
         if self.first:
             before = read_json(path) if path.exists() else facts
@@ -143,80 +161,74 @@ class _Run:
             write_json(path, facts)
         wait_for_all()
 
-    def targets(self) -> Targets:
-        """Where batches come from: balanced, and live or cached, as the first call settled."""
-        live = self.live
-        if self.recipe.needs_scales():
-            path = self.folder / "scales.safetensors"
-            if self.first and not path.exists():
-                self.console.print(f"Measuring the teachers' scales on {self.recipe.balance.pictures} pictures.")
-                write_scales(path, live.measured_scales())
-            wait_for_all()
-            live = live.balanced(read_scales(path))
-        path = self.folder / "targets.json"
-        if self.first and not path.exists():
-            cached, why = self._choice(live)
-            write_json(path, {"cached": cached, "why": why})
-        wait_for_all()
-        choice = read_json(path)
-        self.console.print(f"{choice['why']}.", markup=False)
-        if not choice["cached"]:
-            return live
-        digests = [f"{teacher.digest} on {self.setting.device}" for teacher in live.teachers]
-        identity = cache_identity(self.recipe, self.data, digests)
-        return CachedTargets(live, self.folder / "targets" / identity)
-
     def student(self, targets: Targets) -> Student:
         """The student before its first step."""
-        shapes = tuple(TeacherShape(one.name, one.summary_width, one.spatial_width) for one in self.live.teachers)
-        identity = training_identity(self.network.digest(), self.recipe, self.data[0].digest)
-        student = new_student(lambda seed: build(self.network, seed), shapes, self.recipe, identity)
+        room = self.room
+        identity = training_identity(self.network.digest(), room.recipe, room.data[0].digest)
+        student = new_student(lambda seed: build(self.network, seed), room.shapes, room.recipe, identity)
         if self.start is not None:
             new = take_over(student, self.start, targets.scales)
             told = f"Begins with the student in {self.start}; new heads: {', '.join(new) or 'none'}."
-            self.console.print(told, markup=False)
+            room.console.print(told, markup=False)
         return student
 
-    def train(self, student: Student, targets: Targets, stop: Callable[[], int]) -> Outcome:
-        """Teach it to the end."""
-        recipe, steps = self.recipe, self.recipe.steps
-        trainer = Trainer(student, recipe, targets, validation_pages(recipe, len(self.data[1])), self.setting)
-        begun = trainer.begin(steps, self.kept)
+
+class _Lessons:
+    """One student of a run: its trainer, its journal and its line of progress.
+
+    Attributes:
+        begun: steps that were done before.
+    """
+
+    def __init__(self, run: _Run, targets: Targets, progress: Progress) -> None:
+        room, steps = run.room, run.room.recipe.steps
+        self._run, self._steps = run, steps
+        self._student = run.student(targets)
+        validation = validation_pages(room.recipe, len(room.data[1]))
+        self._trainer = Trainer(self._student, room.recipe, targets, validation, room.setting)
+        self.begun = self._trainer.begin(steps, run.kept)
         every = max(1, steps // _LINES)
-        journal = Journal(self.folder, list(recipe.loss_weights()), every, begun) if self.first else None
-        with _progress(self.console) as progress, self.live.ahead.of(self._sheets(begun), self.workers):
-            task = progress.add_task("teaching", total=steps, completed=begun, loss="")
+        names = list(room.recipe.loss_weights())
+        self._journal = Journal(run.folder, names, every, self.begun) if run.first else None
+        self._progress = progress
+        self._task = progress.add_task(run.folder.name, total=steps, completed=self.begun, loss="")
 
-            def watch(step: int, loss: float) -> None:
-                progress.update(task, completed=step, loss=f"loss {loss:.4f}")
-                if journal is not None:
-                    journal.tell(step, loss, trainer.losses)
+    def course(self, stop: Callable[[], int]) -> Course[Outcome]:
+        """The training to its end."""
+        return self._trainer.course(self._steps, self._run.kept, watch=self._watch, stop=lambda: bool(stop()))
 
-            try:
-                return trainer.run(steps, self.kept, watch=watch, stop=lambda: bool(stop()))
-            except DivergedError as error:
-                raise EradioError(f"The training diverged: {error}. Lower the learning rate.") from None
-            finally:
-                if journal is not None:
-                    journal.close()
+    def close(self) -> None:
+        """Nothing more is going to be told."""
+        if self._journal is not None:
+            self._journal.close()
 
-    def _sheets(self, begun: int) -> Iterator[Page]:
-        """The pages of training that this process is going to ask for."""
-        shares = self.setting.shares(self.recipe, norms=False)
-        for step in range(begun, self.recipe.steps):
-            by_partition = training_pages(self.recipe, step)
-            for share in shares:
-                yield share.of(by_partition[share.partition])
+    def finish(self, outcome: Outcome, targets: Targets) -> None:
+        """Write what is left behind."""
+        run, room = self._run, self._run.room
+        if run.first:
+            self._student.cpu().heads.restore(targets.scales)
+            licences = {teacher.name: teacher.licence for teacher in room.live.teachers}
+            manifest = {**run.facts, LICENCES: licences, "environment": environment()}
+            write_finished(run.folder, self._student, run.network, room.recipe, outcome, manifest)
 
-    def _choice(self, live: LiveTargets) -> tuple[bool, str]:
-        """Whether targets are cached, and why."""
-        recipe = self.recipe
-        if recipe.targets == "live":
-            return False, "live targets, as the recipe asks"
-        if recipe.targets == "auto" and not (recipe.repeat and recipe.repeat < recipe.steps):
-            return False, "live targets: every batch is shown once"
-        every = pages(recipe, range(recipe.steps), len(self.data[1]))
-        return choose(recipe.targets, planned_bytes(recipe, live, every), shutil.disk_usage(self.folder).free)
+    def _watch(self, step: int, loss: float) -> None:
+        self._progress.update(self._task, completed=step, loss=f"loss {loss:.4f}")
+        if self._journal is not None:
+            self._journal.tell(step, loss, self._trainer.losses)
+
+
+def _fitted(network: Network, recipe: Recipe) -> Network:
+    side = recipe.partitions[0].resolution[0]
+    return choose_windows(network, (side, side), "fit") if isinstance(network, Architecture) else network
+
+
+def _sheets(room: Classroom, begun: int) -> Iterator[Page]:
+    """The pages of training that this process is going to ask for."""
+    shares = room.setting.shares(room.recipe, norms=False)
+    for step in range(begun, room.recipe.steps):
+        by_partition = training_pages(room.recipe, step)
+        for share in shares:
+            yield share.of(by_partition[share.partition])
 
 
 def _digest(path: Path) -> str:

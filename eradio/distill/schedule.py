@@ -5,6 +5,7 @@ of teacher targets exact.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +73,29 @@ def side_at(seed: int, step: int, partition: Partition, number: int) -> int:
     sides = partition.sides(step)
     draw = np.random.Generator(np.random.Philox(key=seed, counter=[0, number, step, 1]))
     return sides[int(draw.integers(len(sides)))]
+
+
+def drawn_side(seed: int, step: int, number: int, sides: Sequence[int]) -> int:
+    """The side in pixels at which the student looks at a partition's pictures once more; see `Alignment`."""
+    draw = np.random.Generator(np.random.Philox(key=seed, counter=[0, number, step, 3]))
+    return sides[int(draw.integers(len(sides)))]
+
+
+def offsets(seed: int, step: int, number: int, viewers: int, most: int) -> list[tuple[int, int]]:
+    """Where each viewer's square begins in what a step shows of a partition, in patches down and to the right.
+
+    Student and teachers see squares of their own, so that none can be imitated in what it says of fixed places
+    (C-RADIOv4, arXiv 2601.17237, shift equivariance).
+
+    Args:
+        seed: of the recipe.
+        step: from 0.
+        number: the partition's place in the recipe.
+        viewers: how many, the student first.
+        most: the largest offset.
+    """
+    draw = np.random.Generator(np.random.Philox(key=seed, counter=[0, number, step, 2]))
+    return [(int(down), int(right)) for down, right in draw.integers(most + 1, size=(viewers, 2))]
 
 
 def whole(picture: int) -> Slot:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from eradio.distill.grouped_norm import group_norms
 from eradio.distill.heads import Heads, TeacherShape
 from eradio.distill.recipe import Optimiser, Recipe
+from eradio.distill.vit import GAIN
 from eradio.distill.weighting import loss_sum
 from eradio.errors import EradioError
 from eradio.features import Features
@@ -61,9 +62,13 @@ def forget_activations(backbone: nn.Module) -> None:
 
 
 def optimiser_for(student: Student, settings: Optimiser) -> torch.optim.Optimizer:
-    """AdamW, or LAMB (You et al. 2019, arXiv 1904.00962) as timm has it; norms and biases are not decayed."""
-    decayed = [weight for weight in student.parameters() if weight.ndim > 1]
-    others = [weight for weight in student.parameters() if weight.ndim <= 1]
+    """AdamW, or LAMB (You et al. 2019, arXiv 1904.00962) as timm has it; norms and biases are not decayed.
+
+    Nor are weights that a spectral gain multiplies, whose size means nothing: their gain is.
+    """
+    decays = {name: _decays(name, weight) for name, weight in student.named_parameters()}
+    decayed = [weight for name, weight in student.named_parameters() if decays[name]]
+    others = [weight for name, weight in student.named_parameters() if not decays[name]]
     groups: list[dict[str, Any]] = [
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -72,3 +77,9 @@ def optimiser_for(student: Student, settings: Optimiser) -> torch.optim.Optimize
         lamb: torch.optim.Optimizer = Lamb(groups, lr=settings.learning_rate, betas=settings.betas)
         return lamb
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
+
+
+def _decays(name: str, weight: Tensor) -> bool:
+    if ".parametrizations.weight." in name:
+        return name.endswith(GAIN)
+    return weight.ndim > 1

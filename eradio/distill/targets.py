@@ -4,10 +4,10 @@ Pictures stay bytes until they reach a network, and answers are rounded to the s
 them: so a batch computed live and one read from the cache are the same bits on one machine.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -18,7 +18,12 @@ from eradio.distill.data import Dataset
 from eradio.distill.pages import Ahead, Page, Printer
 from eradio.distill.recipe import Recipe
 from eradio.distill.scales import Scale, Scales, measured_scales
+from eradio.distill.squares import STUDENT, Shifts, shifts_at, squares_at
+from eradio.distill.stored import rounded, single
 from eradio.distill.teachers import Teacher, load_teacher
+from eradio.distill.teachers.spec import View
+from eradio.distill.teachers.view import STRIDE, seen, tiles
+from eradio.errors import EradioError
 from eradio.features import Features
 
 Guard = Callable[[], AbstractContextManager[None]]
@@ -29,22 +34,24 @@ class Batch:
     """Pictures and the teachers' answers for them.
 
     pictures: uint8 [B, 3, R, R]. targets: by teacher, in the recipe's stored type. unreadable: names of files
-    that were replaced by a neighbour so far.
+    that were replaced by a neighbour so far. shifts: by teacher, how far its square of the pictures begins below and to
+    the right of the student's, in patches; none where both see the same.
     """
 
     pictures: Tensor
     targets: dict[str, Features]
     unreadable: tuple[str, ...] = field(default=())
+    shifts: Shifts = field(default_factory=dict)
 
     def cut(self, rows: slice) -> "Batch":
         """Some of its pictures with their targets."""
         targets = {name: one.each(lambda part: part[rows]) for name, one in self.targets.items()}
-        return Batch(self.pictures[rows], targets, self.unreadable)
+        return replace(self, pictures=self.pictures[rows], targets=targets)
 
     def to(self, device: str) -> "Batch":
         """The same on a device."""
         targets = {name: one.each(lambda part: part.to(device)) for name, one in self.targets.items()}
-        return Batch(self.pictures.to(device), targets, self.unreadable)
+        return replace(self, pictures=self.pictures.to(device), targets=targets)
 
     def inputs(self) -> Tensor:
         """Pictures as networks take them: float32 in [0, 1], channels last in memory."""
@@ -55,8 +62,8 @@ class Batch:
         """The targets in float32, the type of the loss; maps channels last in memory, as the heads answer."""
         return {
             name: Features(
-                None if answer.summary is None else answer.summary.float(),
-                answer.spatial.contiguous(memory_format=torch.channels_last).float(),
+                None if answer.summary is None else single(answer.summary),
+                single(answer.spatial.contiguous(memory_format=torch.channels_last)),
             )
             for name, answer in self.targets.items()
         }
@@ -91,23 +98,42 @@ class LiveTargets:
         guard: Guard = nullcontext,
         device: str = "cpu",
     ) -> None:
-        self._recipe = recipe
+        self.recipe = recipe
+        self.data = train, validation
+        self.device = device
         self._guard = guard
-        self._device = device
         self.ahead = Ahead(Printer(recipe, train, validation))
         self.scales: Scales = {}
 
     @cached_property
     def teachers(self) -> tuple[Teacher, ...]:
         """The recipe's teachers, loaded at first use."""
-        return tuple(load_teacher(spec).to(self._device) for spec in self._recipe.teachers)
+        return tuple(load_teacher(spec).to(self.device) for spec in self.recipe.teachers)
 
     def batch(self, page: Page) -> Batch:
         """The batch on one page; training pages have the recipe's batch size, the last validation page may not."""
-        printed = self.ahead.print(page)
-        answers = self._answers(printed.pictures, page.partition)
-        targets = {name: self._rounded(name, answer) for name, answer in answers.items()}
-        return Batch(printed.pictures, targets, printed.unreadable)
+        return self.answered(page, self.recipe.teachers_of(page.partition))
+
+    def answered(self, page: Page, names: Collection[str]) -> Batch:
+        """The same with the answers of some teachers alone.
+
+        Raises:
+            EradioError: a teacher cannot look at these pictures as the recipe asks.
+        """
+        printed, squares = self.ahead.print(page), squares_at(self.recipe, page)
+        answers = self._answers(page, printed.pictures, names)
+        targets = {name: rounded(self._balanced(name, answer), self.recipe.stored) for name, answer in answers.items()}
+        return Batch(
+            self._square(page, printed.pictures, squares[STUDENT]).contiguous(),
+            targets,
+            printed.unreadable,
+            shifts_at(self.recipe, page, names),
+        )
+
+    def exact(self, page: Page) -> dict[str, Features]:
+        """What the teachers say of a page before it is rounded."""
+        pictures, names = self.ahead.print(page).pictures, self.recipe.teachers_of(page.partition)
+        return {name: self._balanced(name, one) for name, one in self._answers(page, pictures, names).items()}
 
     def balanced(self, scales: Scales) -> "LiveTargets":
         """The same teachers, their answers balanced."""
@@ -122,22 +148,41 @@ class LiveTargets:
             EradioError: a balance does not exist for a teacher.
         """
         found: dict[str, Scale] = {}
-        for number, partition in enumerate(self._recipe.partitions):
-            steps = range(-(-self._recipe.balance.pictures // partition.batch))
+        for number, partition in enumerate(self.recipe.partitions):
+            steps = range(-(-self.recipe.balance.pictures // partition.batch))
             pages = [Page("train", step, number) for step in steps]
-            answers = (self._answers(self.ahead.print(page).pictures, number) for page in pages)
-            found = measured_scales(self._recipe.balance, answers) | found
+            names = self.recipe.teachers_of(number)
+            answers = (self._answers(page, self.ahead.print(page).pictures, names) for page in pages)
+            found = measured_scales(self.recipe.balance, answers) | found
         return found
 
-    def _answers(self, pictures: Tensor, partition: int) -> dict[str, Features]:
-        wanted = self._recipe.teachers_of(partition)
-        on_gpu = self._device == "cuda"
-        with self._guard(), torch.no_grad(), torch.autocast(self._device, torch.bfloat16, enabled=on_gpu):
-            inputs = Batch(pictures.to(self._device), {}).inputs()
-            return {teacher.name: teacher(inputs).float() for teacher in self.teachers if teacher.name in wanted}
+    def _answers(self, page: Page, pictures: Tensor, names: Collection[str]) -> dict[str, Features]:
+        on_gpu = self.device == "cuda"
+        squares, views = squares_at(self.recipe, page), {spec.name: spec.view for spec in self.recipe.teachers}
+        found = {}
+        with self._guard(), torch.no_grad(), torch.autocast(self.device, torch.bfloat16, enabled=on_gpu):
+            inputs = Batch(pictures.to(self.device), {}).inputs()
+            for teacher in self.teachers:
+                if teacher.name in names:
+                    self._check(page, teacher, views[teacher.name])
+                    square = self._square(page, inputs, squares[teacher.name])
+                    found[teacher.name] = seen(teacher, square, views[teacher.name]).float()
+        return found
 
-    def _rounded(self, name: str, answer: Features) -> Features:
-        if name in self.scales:
-            answer = self.scales[name].balance(answer)
-        kind = getattr(torch, self._recipe.stored)
-        return answer.each(lambda part: part.to(kind).contiguous())
+    def _check(self, page: Page, teacher: Teacher, view: View) -> None:
+        """Pictures of one mosaic must be together, or it would be another mosaic."""
+        if view == "mosaic" and page.rows is not None:
+            whole = tiles(teacher, self.ahead.side(page)) ** 2
+            if page.rows.start % whole or len(page.rows) % whole:
+                raise EradioError(
+                    f"The mosaics of teacher '{teacher.name}' are of {whole} pictures, and the {len(page.rows)} of a "
+                    "process are not whole mosaics. Change 'batch' in the recipe, or the number of processes."
+                )
+
+    def _square(self, page: Page, pictures: Tensor, offset: tuple[int, int]) -> Tensor:
+        top, left = (STRIDE * patches for patches in offset)
+        side = self.ahead.side(page)
+        return pictures[:, :, top : top + side, left : left + side]
+
+    def _balanced(self, name: str, answer: Features) -> Features:
+        return self.scales[name].balance(answer) if name in self.scales else answer

@@ -17,10 +17,11 @@ from eradio.distill.lesson import Lesson
 from eradio.distill.pages import Page, training_pages
 from eradio.distill.processes import any_of, sums_of, together, wait_for_all
 from eradio.distill.recipe import Recipe
-from eradio.distill.schedule import decay_start, learning_rate
+from eradio.distill.schedule import decay_start, drawn_side, learning_rate
 from eradio.distill.setting import Setting, Share
 from eradio.distill.student import Student, forget_activations, optimiser_for
 from eradio.distill.targets import Batch, Targets
+from eradio.distill.vit import VitTraining
 
 _POINTS = 5000
 """A curve that is kept in every checkpoint has no more, or twice as many, points."""
@@ -79,6 +80,7 @@ class Trainer:
         self._validation = [page for share in self._shares for page in share.pages(validation)]
         if self._setting.checkpointing:
             forget_activations(student.backbone)
+        self._vit = VitTraining(student.backbone, recipe.vit, recipe.seed)
         self._lesson = Lesson(student, recipe, targets.scales)
         # Heads of other partitions' teachers have no part in this process' losses.
         self._parallel = (
@@ -159,7 +161,9 @@ class Trainer:
                 raise StoppedError(self._step)
         if self._average is not None:
             self._average.apply()
+            self._vit.settle()
         parts = yield from self._validated(guard)
+        self._vit.finish()
         loss = sum(self._weights[name] * part for name, part in parts.items())
         return Outcome(steps, tuple(self._curve), loss, parts, tuple(sorted(self._unreadable)))
 
@@ -172,11 +176,14 @@ class Trainer:
         if self._recipe.optimiser.frozen:
             self._student.backbone.requires_grad_(self._step >= self._recipe.optimiser.frozen)
         self._optimiser.zero_grad(set_to_none=True)
+        self._vit.begin_step(self._step)
         seen: dict[str, Tensor] = {}
         for share, batch in batches.items():
             batch, pieces = batch.to(self._setting.device), self._setting.pieces(len(share.rows), len(share.rows))
+            other = self._other_side(share)
             for number, rows in enumerate(pieces):
-                for name, loss in self._learn(batch.cut(rows), share, last=number == len(pieces) - 1).items():
+                last = number == len(pieces) - 1
+                for name, loss in self._learn(batch.cut(rows), share, last=last, other=other).items():
                     seen[name] = seen.get(name, 0) + loss
             self._unreadable.update(batch.unreadable)
         self._optimiser.step()
@@ -193,12 +200,19 @@ class Trainer:
             self._curve.append((self._step, value, rate))
         return value
 
-    def _learn(self, piece: Batch, share: Share, *, last: bool) -> dict[str, Tensor]:
+    def _other_side(self, share: Share) -> int | None:
+        """At which side the student looks once more at the pictures of this step, where its maps are aligned."""
+        alignment, recipe = self._recipe.alignment, self._recipe
+        if alignment is None:
+            return None
+        return drawn_side(recipe.seed, self._step, share.partition, alignment.resolution)
+
+    def _learn(self, piece: Batch, share: Share, *, last: bool, other: int | None) -> dict[str, Tensor]:
         """Add one piece's gradient, and return its part of each loss."""
         part = len(piece.pictures) / share.batch
         module = self._parallel or self._lesson
         with nullcontext() if last or self._parallel is None else self._parallel.no_sync():
-            total, losses = module(piece.inputs(), piece.floats(), share.partition)
+            total, losses = module(piece.inputs(), piece.floats(), share.partition, piece.shifts, other)
             # Gradients of several processes become their mean, but each has its own part of the sum.
             (self._setting.processes * part * total).backward()
         return {name: part * loss.detach() for name, loss in losses.items()}
@@ -217,7 +231,7 @@ class Trainer:
             for rows in self._setting.pieces(len(batch.pictures), self._own[page.partition]):
                 piece = batch.cut(rows)
                 with guard(), torch.no_grad():
-                    _, losses = self._lesson(piece.inputs(), piece.floats(), page.partition)
+                    _, losses = self._lesson(piece.inputs(), piece.floats(), page.partition, piece.shifts)
                 for name, loss in losses.items():
                     sums[name] = sums.get(name, 0.0) + loss.item() * len(piece.pictures)
                     pictures[name] = pictures.get(name, 0) + len(piece.pictures)

@@ -8,7 +8,7 @@ from optuna.study import Study
 from torch import Tensor
 
 from eradio.description import digest_of
-from eradio.distill.cache import CachedTargets, cache_identity
+from eradio.distill.cache import CachedTargets
 from eradio.distill.data import Dataset, open_data, whole_pictures
 from eradio.distill.folder import FolderPictures
 from eradio.distill.heads import TeacherShape
@@ -92,14 +92,13 @@ class Run:
     @cached_property
     def cached(self) -> CachedTargets:
         """The teachers, asked once a page."""
-        identity = cache_identity(self.config.recipe, self.data, [t.digest for t in self.asked.teachers])
-        return CachedTargets(self.live, self.folder / "targets" / identity)
+        return CachedTargets(self.live, self.folder / "targets")
 
     @cached_property
     def targets(self) -> Targets:
         """The source of batches that the search settled on when it started."""
         choice = read_json(self.folder / "targets.json")
-        return self.cached if choice["cached"] else self.live
+        return self.cached if choice["kind"] == "cached" else self.live
 
     @cached_property
     def device(self) -> DeviceLock:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from eradio.distill.cache import choose, planned_bytes
+from eradio.distill.choice import choose
 from eradio.distill.readable import Readable
 from eradio.errors import EradioError
 from eradio.files import read_json, sweep, write_json
@@ -94,10 +94,10 @@ def _prepare(run: Run, console: Console) -> None:
         sweep(run.folder)
         path = run.folder / "targets.json"
         if not path.exists():
-            pages = run.pages(range(_longest(run.config)))
-            needed = planned_bytes(recipe, run.live, pages)
-            cached, why = choose(recipe.targets, needed, shutil.disk_usage(run.folder).free)
-            write_json(path, {"cached": cached, "why": why})
+            free, students = shutil.disk_usage(run.folder).free, run.config.trials + len(run.baselines)
+            steps = _longest(run.config)
+            choice = choose(recipe, run.live, run.cached, steps=steps, free=free, students=students)
+            write_json(path, choice.as_data())
     console.print(read_json(path)["why"] + ".")
     with console.status("Measuring the canary, the unit of every throughput, while nothing else runs"):
         target = run.config.target

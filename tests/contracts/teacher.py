@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from eradio.distill.teachers import Teacher
+from eradio.errors import EradioError
 
 
 class TeacherContract:
@@ -58,6 +59,22 @@ class TeacherContract:
     def test_other_sides_are_resampled(self, teacher, pictures):
         larger = torch.nn.functional.interpolate(pictures, scale_factor=2)
         assert teacher(larger).spatial.shape == teacher(pictures).spatial.shape
+
+    def test_a_side_of_its_own_choice_is_looked_at_or_refused(self, teacher, pictures):
+        """A flexible teacher has one place of its map for each patch; any other says that it has one side."""
+        assert teacher.resolution % teacher.patch == 0
+        assert teacher(pictures).spatial.shape[2] == teacher.resolution // teacher.patch
+        side = 3 * teacher.patch
+        if teacher.flexible:
+            answer = teacher(pictures, side)
+            assert answer.spatial.shape == (3, teacher.spatial_width, 3, 3)
+            assert answer.spatial.isfinite().all()
+            assert torch.equal(teacher(pictures, teacher.resolution).spatial, teacher(pictures).spatial)
+        with pytest.raises(EradioError, match="cannot look at"):
+            teacher(pictures, side + (1 if teacher.flexible and teacher.patch > 1 else teacher.resolution))
+
+    def test_licence(self, teacher):
+        assert teacher.licence
 
     def test_digest(self, teacher):
         assert len(teacher.digest) == 16

@@ -194,3 +194,53 @@ def test_a_finished_student_is_held_beside_its_teachers(tmp_path: Path, capsys: 
     assert run_command([*words[:3], "many"]) == 1
     assert run_command(["probe", str(tmp_path)]) == 1
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_networks_that_are_taught_together_become_what_they_had_become_alone(tmp_path: Path) -> None:
+    names = ["e_radio_mini_s", "e_radio_mini", "resnet_s"]
+    recipe = _recipe(tmp_path, targets="auto")
+    together = ["distill", *names, "--config", recipe, "--out", str(tmp_path / "together"), "--device", "cpu"]
+    assert run_command(together) == 0
+    for name in names:
+        alone = ["distill", name, "--config", recipe, "--out", str(tmp_path / "alone" / name), "--device", "cpu"]
+        assert run_command(alone) == 0
+        first, second = (load_file(tmp_path / how / name / "student.safetensors") for how in ("together", "alone"))
+        assert all(torch.equal(value, second[key]) for key, value in first.items())
+        assert json.loads((tmp_path / "together" / name / "targets.json").read_text())["kind"] == "shared"
+
+
+def test_one_that_fails_does_not_disturb_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A transformer of one side refuses the second resolution; the network beside it learns on."""
+    network = tmp_path / "fixed.yaml"
+    options = {"img_size": 64, "patch_size": 16, "embed_dim": 32, "depth": 1, "num_heads": 2}
+    network.write_text(yaml.safe_dump({"name": "vit_tiny_patch16_224", "options": options}))
+    recipe = _recipe(tmp_path, partitions=[{"batch": 4, "later": [{"step": 3, "resolution": 48}]}])
+    out = tmp_path / "out"
+    both = ["distill", "e_radio_mini_s", str(network), "--config", recipe, "--out", str(out), "--device", "cpu"]
+    assert run_command(both) == 1
+    assert "takes 64x64 pixels, not 48x48" in capsys.readouterr().err
+    assert not (out / "fixed" / "student.safetensors").exists()
+    alone = ["distill", "e_radio_mini_s", "--config", recipe, "--out", str(tmp_path / "alone"), "--device", "cpu"]
+    assert run_command(alone) == 0
+    first, second = (load_file(one / "student.safetensors") for one in (out / "e_radio_mini_s", tmp_path / "alone"))
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def test_a_cache_is_shared_by_runs_and_emptied_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe, cache = _recipe(tmp_path, targets="cached"), tmp_path / "cache"
+    assert _distil("--config", recipe, "--out", tmp_path / "one", "--targets", cache) == 0
+    written = {path: path.stat().st_mtime_ns for path in cache.glob("*/*.safetensors")}
+    assert len(written) == 4 * 7
+    assert _distil("--config", recipe, "--out", tmp_path / "two", "--targets", cache) == 0
+    assert {path: path.stat().st_mtime_ns for path in cache.glob("*/*.safetensors")} == written
+    assert "0 MB of teacher targets" in capsys.readouterr().out
+    assert run_command(["targets", str(cache)]) == 0
+    assert "answers of a sam" in capsys.readouterr().out
+    assert run_command(["targets", str(cache), "--keep", "0"]) == 0
+    assert not list(cache.glob("*/*.safetensors"))
+    assert run_command(["targets", str(tmp_path / "nowhere")]) == 1
+
+
+def test_networks_of_one_name_do_not_meet_in_one_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["distill", "e_radio_mini", "e_radio_mini"]) == 1
+    assert "called the same" in capsys.readouterr().err

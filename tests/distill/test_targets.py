@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from eradio.distill.cache import CachedTargets, cache_identity, choose, page_bytes
+from eradio.distill.cache import CachedTargets, entry_facts
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.data import open_data
+from eradio.distill.eviction import entries, evict
 from eradio.distill.heads import TeacherShape
 from eradio.distill.pages import Page, pages, training_pages
-from eradio.distill.recipe import Crop, Partition, Recipe, training_identity
+from eradio.distill.recipe import Balance, Crop, Partition, Recipe, training_identity
 from eradio.distill.student import new_student
 from eradio.distill.targets import Batch, LiveTargets
 from eradio.distill.trainer import Trainer
@@ -77,15 +78,28 @@ def test_training_on_cached_targets_is_training_on_live_ones_bit_for_bit(live: L
 def test_half_a_file_is_computed_anew(live: LiveTargets, tmp_path: Path) -> None:
     cached = CachedTargets(live, tmp_path)
     cached.batch(PAGES[2])
-    (file,) = tmp_path.glob("*.safetensors")
-    file.write_bytes(file.read_bytes()[:-100])
+    for file in tmp_path.glob("*/*.safetensors"):
+        file.write_bytes(file.read_bytes()[:-100])
+    assert _same(cached.batch(PAGES[2]), live.batch(PAGES[2]))
+
+
+def test_a_flipped_bit_is_found_and_computed_anew(live: LiveTargets, tmp_path: Path) -> None:
+    cached = CachedTargets(live, tmp_path)
+    cached.batch(PAGES[2])
+    files = list(tmp_path.glob("*/*.safetensors"))
+    assert len(files) == 4
+    for file in files:
+        content = bytearray(file.read_bytes())
+        content[-50] ^= 1
+        file.write_bytes(content)
     assert _same(cached.batch(PAGES[2]), live.batch(PAGES[2]))
 
 
 def test_filling_leaves_pages_that_another_process_is_computing(live: LiveTargets, tmp_path: Path) -> None:
     cached = CachedTargets(live, tmp_path)
     assert list(cached.fill(PAGES[:1])) == PAGES[:1]
-    handle = try_lock(tmp_path / "filling-train-1.lock")
+    (lock,) = (path.with_name("filling-train-1.lock") for path in tmp_path.glob("*/filling-validation-0.lock"))
+    handle = try_lock(lock)
     assert handle is not None
     assert list(cached.fill(PAGES)) == [page for page in PAGES[1:] if page != Page("train", 1)]
     assert cached.missing(PAGES) == [Page("train", 1)]
@@ -94,19 +108,37 @@ def test_filling_leaves_pages_that_another_process_is_computing(live: LiveTarget
     assert cached.missing(PAGES) == []
 
 
-def test_the_cache_s_identity_follows_everything_a_page_depends_on() -> None:
-    data = open_data(RECIPE)
-    base = cache_identity(RECIPE, data, ["a", "b"])
-    assert base == cache_identity(RECIPE.model_copy(update={"steps": 2, "targets": "live"}), data, ["a", "b"])
-    assert base != cache_identity(RECIPE, data, ["a", "c"])
+def _facts(recipe: Recipe) -> dict[str, dict[str, object]]:
+    return entry_facts(LiveTargets(recipe, *open_data(recipe)))
+
+
+def test_an_entry_s_identity_follows_everything_its_pages_depend_on() -> None:
+    base = _facts(RECIPE)
+    assert set(base) == {"pictures", "clip", "dino", "sam"}
+    assert base == _facts(RECIPE.model_copy(update={"steps": 2, "targets": "live", "summary": None}))
     for change in (
         {"seed": 1},
         {"partitions": (Partition(batch=5),)},
         {"crop": Crop(smallest=0.9)},
-        {"stored": "float32"},
+        {"shift": 1},
     ):
-        changed = RECIPE.model_copy(update=change)
-        assert base != cache_identity(changed, data, ["a", "b"]), change
+        changed = _facts(RECIPE.model_copy(update=change))
+        assert all(base[name] != changed[name] for name in base), change
+    rounded = _facts(RECIPE.model_copy(update={"stored": "float32"}))
+    balanced = _facts(RECIPE.model_copy(update={"balance": Balance(summary="phi-s")}))
+    for changed in (rounded, balanced):
+        assert base["pictures"] == changed["pictures"]
+        assert all(base[name] != changed[name] for name in ("clip", "dino", "sam"))
+
+
+def test_recipes_with_other_teachers_share_what_they_have_in_common(live: LiveTargets, tmp_path: Path) -> None:
+    CachedTargets(live, tmp_path).batch(PAGES[2])
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.safetensors")}
+    assert len(before) == 4
+    fewer = RECIPE.model_copy(update={"teachers": RECIPE.teachers[1:]})
+    other = LiveTargets(fewer, *open_data(fewer))
+    assert _same(CachedTargets(other, tmp_path).batch(PAGES[2]), other.batch(PAGES[2]))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.safetensors")} == before
 
 
 def test_the_training_identity_leaves_out_the_budget_alone() -> None:
@@ -118,23 +150,33 @@ def test_the_training_identity_leaves_out_the_budget_alone() -> None:
     assert base != training_identity("n", RECIPE.model_copy(update={"seed": 1}), "d")
 
 
-def test_auto_weighs_the_size_against_the_room_and_says_so(live: LiveTargets) -> None:
-    assert choose("auto", 10**6, 10**9)[0]
-    cached, why = choose("auto", 10**9, 10**9)
-    assert not cached
-    assert "1000 MB" in why
-    assert choose("cached", 10**9, 10**9)[0]
-    assert not choose("live", 1, 10**9)[0]
-    batch = live.batch(PAGES[2])
-    expected = batch.pictures.nbytes + sum(
-        tensor.nbytes for answer in batch.targets.values() for tensor in answer if tensor is not None
-    )
-    assert page_bytes(batch) == expected
-
-
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(live: LiveTargets, tmp_path: Path) -> None:
+    cached = CachedTargets(live, tmp_path)
+    cached.missing(PAGES)
     # Writing through a link to /dev/full meets the kernel's own refusal.
-    (tmp_path / f".train-000000.safetensors.{os.getpid()}.tmp").symlink_to("/dev/full")
+    for folder in tmp_path.iterdir():
+        (folder / f".train-000000.safetensors.{os.getpid()}.tmp").symlink_to("/dev/full")
     with pytest.raises(EradioError, match="No room left"):
-        CachedTargets(live, tmp_path).batch(Page("train", 0))
-    assert not list(tmp_path.glob("*.safetensors"))
+        cached.batch(Page("train", 0))
+    assert not list(tmp_path.glob("*/*.safetensors"))
+
+
+def test_what_was_not_used_lately_makes_room(live: LiveTargets, tmp_path: Path) -> None:
+    cached = CachedTargets(live, tmp_path)
+    cached.batch(PAGES[2])
+    held = entries(tmp_path)
+    assert sorted(one.what for one in held) == [
+        "answers of a clip",
+        "answers of a dino",
+        "answers of a sam",
+        "pictures",
+    ]
+    oldest = held[1].folder
+    os.utime(oldest / "entry.json", (0, 0))
+    total = sum(one.size for one in held)
+    assert [one.folder for one in evict(tmp_path, total - 1)] == [oldest]
+    assert evict(tmp_path, total) == []
+    assert _same(cached.batch(PAGES[2]), live.batch(PAGES[2]))
+    assert len(list(tmp_path.glob("*/*.safetensors"))) == 4
+    with pytest.raises(EradioError, match="holds no cached targets"):
+        entries(tmp_path / "elsewhere")

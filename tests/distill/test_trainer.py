@@ -95,6 +95,7 @@ VARIANTS: list[dict[str, object]] = [
     {"optimiser": {"schedule": "cosine", "restarts": 1, "warmup": 2}},
     {"optimiser": {"frozen": 9, "warmup": 2}},
     {"precision": "bfloat16"},
+    {"alignment": {"resolution": [16, 32]}},
 ]
 
 
@@ -169,6 +170,18 @@ def test_the_loss_falls_and_unreadable_files_are_reported(tmp_path: Path) -> Non
     assert outcome.unreadable == ("bad.png",)
     assert set(outcome.parts) == {"clip/summary", "clip/spatial", "sam/spatial"}
     assert outcome.loss == pytest.approx(sum(outcome.parts.values()))
+
+
+def test_a_student_is_drawn_to_its_own_maps_at_other_resolutions(tmp_path: Path) -> None:
+    apart = []
+    for weight in (1e-6, 30.0):
+        recipe = Recipe.parse({**RECIPE.model_dump(), "alignment": {"resolution": [32], "weight": weight}}, "test")
+        student = new_student(lambda seed: Backbone(), TEACHERS, recipe, "abc")
+        trainer = Trainer(student, recipe, Noise(), VALIDATION)
+        outcome = trainer.run(20, CheckpointFolder(tmp_path / str(weight)))
+        assert set(outcome.parts) == {"clip/summary", "clip/spatial", "sam/spatial"}
+        apart.append(trainer.losses["alignment"])
+    assert apart[1] < 0.95 * apart[0]
 
 
 def test_divergence_has_a_reason(tmp_path: Path) -> None:

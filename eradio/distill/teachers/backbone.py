@@ -1,6 +1,7 @@
 """Any timm network, or a finished student of ours, as a teacher."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import timm
@@ -8,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from eradio.description import canonical_json
-from eradio.distill.teachers.base import Teacher
+from eradio.distill.teachers.base import UNKNOWN_LICENCE, Teacher
 from eradio.distill.teachers.files import identity, read_config, read_weights, weights_file
+from eradio.distill.teachers.grid import free_grid
 from eradio.distill.teachers.hub import weights_path
+from eradio.distill.teachers.licence import licence_of
 from eradio.distill.teachers.spec import TeacherSpec
 from eradio.errors import EradioError
 from eradio.features import Features
@@ -27,14 +30,18 @@ class TimmTeacher(Teacher):
     Summary: what timm pools for a classifier. Spatial: the map, or the patch tokens, of its last stage.
     """
 
-    def __init__(self, model: Any, name: str, digest: str, resolution: int) -> None:
+    def __init__(self, model: Any, name: str, digest: str, resolution: int, licence: str = UNKNOWN_LICENCE) -> None:
+        tokens = hasattr(model, "num_prefix_tokens") and hasattr(model, "patch_embed")
         super().__init__(
             name=name,
             digest=digest,
             resolution=resolution,
+            patch=model.patch_embed.patch_size[0] if tokens else model.feature_info[-1]["reduction"],
             widths=(model.head_hidden_size, model.num_features),
             mean=model.pretrained_cfg["mean"],
             std=model.pretrained_cfg["std"],
+            flexible=free_grid(model) if tokens else not _of_fixed_side(model.pretrained_cfg),
+            licence=licence,
         )
         self.model = model
         self.freeze()
@@ -44,7 +51,7 @@ class TimmTeacher(Teacher):
         summary = self.model.forward_head(features, pre_logits=True)
         if features.ndim == 3:
             patches = features[:, getattr(self.model, "num_prefix_tokens", 0) :].transpose(1, 2)
-            return Features(summary, patches.unflatten(2, self.model.patch_embed.grid_size))
+            return Features(summary, patches.unflatten(2, (pictures.shape[2] // self.patch, -1)))
         channels_last = getattr(self.model, "output_fmt", "NCHW") == "NHWC"
         return Features(summary, features.permute(0, 3, 1, 2) if channels_last else features)
 
@@ -55,21 +62,27 @@ class StudentTeacher(Teacher):
     Summary and spatial: its backbone's own, before any head.
     """
 
-    def __init__(self, backbone: Any, name: str, digest: str, resolution: int) -> None:
+    def __init__(self, backbone: Any, name: str, digest: str, resolution: int, licence: str = UNKNOWN_LICENCE) -> None:
+        own = isinstance(backbone, Backbone)
         super().__init__(
             name=name,
             digest=digest,
             resolution=resolution,
+            patch=backbone.output_stride if own else backbone.patch,
             widths=(backbone.summary_width, backbone.spatial_width),
             mean=(0.0, 0.0, 0.0),
             std=(1.0, 1.0, 1.0),
+            flexible=own or backbone.side is None,
+            licence=licence,
         )
         self.backbone = backbone
-        if isinstance(backbone, Backbone):
-            backbone.set_input_size((resolution, resolution))
+        self._side = 0
         self.freeze()
 
     def _features(self, pictures: Tensor) -> Features:
+        if isinstance(self.backbone, Backbone) and pictures.shape[2] != self._side:
+            self._side = pictures.shape[2]
+            self.backbone.set_input_size((self._side, self._side))
         features: Features = self.backbone(pictures)
         return features
 
@@ -83,10 +96,11 @@ def load_timm(spec: TeacherSpec) -> TimmTeacher:
     weights = weights_file(weights_path(spec), spec.kind)
     assert spec.model is not None
     side = spec.resolution or timm.get_pretrained_cfg(spec.model).input_size[-1]
-    options = {"img_size": side} if _of_fixed_side(spec.model) else {}
+    options = {"img_size": side} if _of_fixed_side(timm.get_pretrained_cfg(spec.model).to_dict()) else {}
     model = timm.create_model(spec.model, pretrained=False, num_classes=0, **options)
     model.load_state_dict(timm_weights(model, read_weights(weights)))
-    teacher = TimmTeacher(model, spec.name, identity(weights, canonical_json([spec.model, side])), side)
+    digest = identity(weights, canonical_json([spec.model, side]))
+    teacher = TimmTeacher(model, spec.name, digest, side, licence_of(spec, model))
     try:
         teacher(torch.zeros(1, 3, side, side))
     except AttributeError:
@@ -113,7 +127,8 @@ def load_student(spec: TeacherSpec) -> StudentTeacher:
         {name.removeprefix(_BODY): value for name, value in stored.items() if name.startswith(_BODY)}
     )
     side = spec.resolution or _UNSAID
-    return StudentTeacher(backbone, spec.name, identity(weights, canonical_json([described, side])), side)
+    digest = identity(weights, canonical_json([described, side]))
+    return StudentTeacher(backbone, spec.name, digest, side, licence_of(spec, folder))
 
 
 def timm_weights(model: nn.Module, stored: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -125,5 +140,5 @@ def timm_weights(model: nn.Module, stored: dict[str, Tensor]) -> dict[str, Tenso
     return {name: value for name, value in filtered.items() if not name.startswith(heads)}
 
 
-def _of_fixed_side(model: str) -> bool:
-    return bool(timm.get_pretrained_cfg(model).fixed_input_size)
+def _of_fixed_side(config: Mapping[str, Any]) -> bool:
+    return bool(config.get("fixed_input_size"))

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from eradio.errors import EradioError
 from eradio.features import Features
+
+UNKNOWN_LICENCE = "not known here; see who published the weights"
 
 
 class Teacher(nn.Module, ABC):
@@ -17,7 +20,10 @@ class Teacher(nn.Module, ABC):
     Attributes:
         name: what tables call it.
         digest: identity of its weights and configuration.
-        resolution: the side in pixels to which pictures are brought before it looks.
+        resolution: its own side in pixels, to which pictures are brought before it looks.
+        patch: pixels between the places of its map.
+        flexible: whether it can look at any side of whole patches; at none but its own otherwise.
+        licence: under which its weights are published, or that this is not known.
         summary_width: channels of the summary, or None where there is none.
         spatial_width: channels of the map.
     """
@@ -31,14 +37,20 @@ class Teacher(nn.Module, ABC):
         name: str,
         digest: str,
         resolution: int,
+        patch: int,
         widths: tuple[int | None, int],
         mean: Sequence[float],
         std: Sequence[float],
+        flexible: bool = False,
+        licence: str = UNKNOWN_LICENCE,
     ) -> None:
         super().__init__()
         self.name = name
         self.digest = digest
         self.resolution = resolution
+        self.patch = patch
+        self.flexible = flexible
+        self.licence = licence
         self.summary_width, self.spatial_width = widths
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -52,13 +64,32 @@ class Teacher(nn.Module, ABC):
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, pictures: Tensor) -> Features:
-        """Features of [B, 3, H, W] pictures in [0, 1]; another side than `resolution` is resampled first."""
-        side = (self.resolution, self.resolution)
-        if pictures.shape[-2:] != side:
-            pictures = interpolate(pictures, side, mode="bilinear", antialias=True)
-        return self._features((pictures - self.mean) / self.std)
+    def forward(self, pictures: Tensor, side: int | None = None) -> Features:
+        """Features of [B, 3, H, W] pictures in [0, 1], which are resampled to a side first.
+
+        Args:
+            pictures: of any size.
+            side: in pixels at which it looks, its own if None.
+
+        Raises:
+            EradioError: it cannot look at this side.
+        """
+        side = side or self.resolution
+        if side != self.resolution and (not self.flexible or side % self.patch):
+            sides = f"multiples of {self.patch}" if self.flexible else "its own"
+            raise EradioError(
+                f"Teacher '{self.name}' cannot look at {side} pixels; its own side is {self.resolution}, and it takes "
+                f"{sides}. Change its 'view', or the resolution of its partition."
+            )
+        return self._features((resampled(pictures, side) - self.mean) / self.std)
 
     @abstractmethod
     def _features(self, pictures: Tensor) -> Features:
-        """Features of normalised pictures of the teacher's own side."""
+        """Features of normalised square pictures of a side that the teacher can look at."""
+
+
+def resampled(pictures: Tensor, side: int) -> Tensor:
+    """Pictures [B, 3, H, W] as [B, 3, side, side], bilinearly with antialiasing."""
+    if pictures.shape[-2:] == (side, side):
+        return pictures
+    return interpolate(pictures, (side, side), mode="bilinear", antialias=True)

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from eradio.description import canonical_json
-from eradio.distill.teachers.base import Teacher
+from eradio.distill.teachers.base import UNKNOWN_LICENCE, Teacher
 from eradio.distill.teachers.files import MERGES, identity, read_config, read_weights, weights_file
+from eradio.distill.teachers.grid import Tower
 from eradio.distill.teachers.hub import unknown_tag, weights_path
+from eradio.distill.teachers.licence import licence_of
 from eradio.distill.teachers.spec import TeacherSpec
 from eradio.errors import EradioError
 from eradio.features import Features
@@ -31,36 +33,35 @@ class ClipTeacher(Teacher):
 
     clip: Any
 
-    def __init__(self, clip: Any, tokenizer: Tokenizer, name: str, digest: str) -> None:
+    def __init__(self, clip: Any, tokenizer: Tokenizer, name: str, digest: str, licence: str = UNKNOWN_LICENCE) -> None:
         visual = clip.visual
         side = visual.image_size if isinstance(visual.image_size, int) else visual.image_size[0]
+        tower = Tower(visual).eval()
         with torch.no_grad():
-            summary, spatial = _look(visual.eval(), torch.zeros(1, 3, side, side))
+            summary, spatial = tower(torch.zeros(1, 3, side, side))
         assert summary is not None
         super().__init__(
             name=name,
             digest=digest,
             resolution=side,
+            patch=side // spatial.shape[3],
             widths=(summary.shape[1], spatial.shape[1]),
             mean=visual.image_mean,
             std=visual.image_std,
+            flexible=tower.flexible,
+            licence=licence,
         )
         self.clip = clip
         self._tokenizer = tokenizer
         self.freeze()
 
     def _features(self, pictures: Tensor) -> Features:
-        return _look(self.clip.visual, pictures)
+        return Tower(self.clip.visual).on_any_grid(pictures)
 
     @torch.no_grad()
     def class_embeddings(self, captions: list[str]) -> Tensor:
         """[n, summary_width] text embeddings of the captions, each of length one."""
         return normalize(self.clip.encode_text(self._tokenizer(captions)), dim=-1)
-
-
-def _look(visual: Any, pictures: Tensor) -> Features:
-    answer = visual.forward_intermediates(pictures, indices=1, normalize_intermediates=True)
-    return Features(answer["image_features"], answer["image_intermediates"][0])
 
 
 def open_clip_model(config: dict[str, Any]) -> nn.Module:
@@ -122,4 +123,4 @@ def load_clip(spec: TeacherSpec) -> ClipTeacher:
         open_clip.load_checkpoint(clip, str(weights))
         tokenizer = partial(_tokens, str(spec.model))
         config = canonical_json([spec.model, spec.resolution, *([spec.tag] if spec.tag else [])])
-    return ClipTeacher(clip, tokenizer, spec.name, identity(weights, config))
+    return ClipTeacher(clip, tokenizer, spec.name, identity(weights, config), licence_of(spec, clip))

@@ -7,9 +7,11 @@ from torch import Tensor, nn
 
 from eradio.description import canonical_json
 from eradio.distill.teachers.backbone import timm_weights
-from eradio.distill.teachers.base import Teacher
+from eradio.distill.teachers.base import UNKNOWN_LICENCE, Teacher
 from eradio.distill.teachers.files import identity, read_config, read_weights, weights_file
+from eradio.distill.teachers.grid import free_grid
 from eradio.distill.teachers.hub import weights_path
+from eradio.distill.teachers.licence import licence_of
 from eradio.distill.teachers.spec import TeacherSpec
 from eradio.features import Features
 
@@ -22,24 +24,27 @@ class DinoTeacher(Teacher):
 
     vit: Any
 
-    def __init__(self, vit: Any, name: str, digest: str) -> None:
+    def __init__(self, vit: Any, name: str, digest: str, licence: str = UNKNOWN_LICENCE) -> None:
         config = vit.pretrained_cfg
+        flexible = free_grid(vit)
         super().__init__(
             name=name,
             digest=digest,
             resolution=vit.patch_embed.img_size[0],
+            patch=vit.patch_embed.patch_size[0],
             widths=(vit.num_features, vit.num_features),
             mean=config["mean"],
             std=config["std"],
+            flexible=flexible,
+            licence=licence,
         )
         self.vit = vit
         self.freeze()
 
     def _features(self, pictures: Tensor) -> Features:
         tokens = self.vit.forward_features(pictures)
-        height, width = self.vit.patch_embed.grid_size
         patches = tokens[:, self.vit.num_prefix_tokens :]
-        return Features(tokens[:, 0], patches.transpose(1, 2).unflatten(2, (height, width)))
+        return Features(tokens[:, 0], patches.transpose(1, 2).unflatten(2, (pictures.shape[2] // self.patch, -1)))
 
 
 def timm_model(config: dict[str, Any]) -> nn.Module:
@@ -61,4 +66,4 @@ def load_dino(spec: TeacherSpec) -> DinoTeacher:
         config["options"]["img_size"] = spec.resolution
     vit = timm_model(config)
     vit.load_state_dict(timm_weights(vit, read_weights(weights)), strict=True)
-    return DinoTeacher(vit, spec.name, identity(weights, canonical_json(config)))
+    return DinoTeacher(vit, spec.name, identity(weights, canonical_json(config)), licence_of(spec, vit))

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from eradio.description import Description, canonical_json
-from eradio.distill.teachers.base import Teacher
+from eradio.distill.teachers.base import UNKNOWN_LICENCE, Teacher
 from eradio.distill.teachers.files import identity, read_config, read_weights, weights_file
 from eradio.distill.teachers.hub import weights_path
+from eradio.distill.teachers.licence import licence_of
 from eradio.distill.teachers.spec import TeacherSpec
 from eradio.features import Features
 
@@ -40,14 +41,16 @@ class SamTeacher(Teacher):
     Summary: none. Spatial: the image encoder's embedding after its neck, which the mask decoder reads.
     """
 
-    def __init__(self, sam: Sam, name: str, digest: str) -> None:
+    def __init__(self, sam: Sam, name: str, digest: str, licence: str = UNKNOWN_LICENCE) -> None:
         super().__init__(
             name=name,
             digest=digest,
             resolution=sam.image_encoder.img_size,
+            patch=sam.image_encoder.patch_embed.proj.kernel_size[0],
             widths=(None, sam.prompt_encoder.embed_dim),
             mean=(sam.pixel_mean.flatten() / 255).tolist(),
             std=(sam.pixel_std.flatten() / 255).tolist(),
+            licence=licence,
         )
         self.sam = sam
         self.freeze()
@@ -150,4 +153,4 @@ def load_sam(spec: TeacherSpec) -> SamTeacher:
     else:
         sam, text = sam_model_registry[spec.model](checkpoint=None), canonical_json(spec.model)
     sam.load_state_dict(read_weights(weights))
-    return SamTeacher(sam, spec.name, identity(weights, text))
+    return SamTeacher(sam, spec.name, identity(weights, text), licence_of(spec, sam))

@@ -10,6 +10,7 @@ from eradio.description import Description
 
 Kind = Literal["clip", "dino", "sam", "timm", "student"]
 Shipped = Literal["clip", "dino", "sam"]
+View = Literal["own", "pictures", "mosaic"]
 KINDS: tuple[Shipped, ...] = get_args(Shipped)
 """The kinds that are shipped."""
 
@@ -43,6 +44,12 @@ class TeacherSpec(Description):
     its normalisation are depends on it, for a local file too."""
     resolution: int | None = Field(default=None, ge=16, le=2048)
     """Side in pixels at which a published CLIP or DINO looks, if not its own."""
+    view: View = "own"
+    """At which side it looks at pictures of a partition: `own` resamples them to its own side; `pictures` takes them as
+    they are, a place of its map for each 16 pixels; `mosaic` puts as many side by side as its own side holds, and cuts
+    its map into pieces (for a SAM, which has one side and no summary; RADIOv2.5, arXiv 2412.07679)."""
+    licence: str | None = None
+    """Of the weights, where neither their folder nor their library says."""
 
     summary_weight: float = Field(default=1.0, ge=0)
     """What its summary loss counts among all losses."""
@@ -58,6 +65,10 @@ class TeacherSpec(Description):
         sized = self.kind == "student" or (self.model is not None and self.kind != "sam")
         if self.resolution is not None and not sized:
             raise ValueError("only a published CLIP or DINO can look at another resolution; remove 'resolution'")
+        if self.view == "mosaic" and self.kind != "sam":
+            raise ValueError("only a SAM, which has no summary, can look at a mosaic; change 'view'")
+        if self.view == "pictures" and self.kind == "sam":
+            raise ValueError("a SAM looks at its own side only; change 'view' to own or mosaic")
         if self.tag is not None and (self.kind != "clip" or self.model is None):
             raise ValueError("only a published CLIP has a tag; remove 'tag'")
         if self.on_hub() and self.model is None:

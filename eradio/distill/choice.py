@@ -1,0 +1,116 @@
+"""How the teachers' answers are come by, chosen once from sizes, and why in words."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from eradio.distill.cache import CachedTargets
+from eradio.distill.pages import Page, pages
+from eradio.distill.recipe import Recipe
+from eradio.distill.stored import rounding_errors, told
+from eradio.distill.targets import Batch, LiveTargets
+from eradio.errors import EradioError
+
+_WORTH_ASKING = 2e9
+"""Bytes that nobody wants to find on the disk without having been asked."""
+
+Agree = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Live: every teacher is asked for every student's batch. Shared: once for all students that are taught in
+    lock-step. Cached: once for all that ever want it."""
+
+    kind: Literal["live", "shared", "cached"]
+    why: str
+
+    def as_data(self) -> dict[str, Any]:
+        """For a file."""
+        return {"kind": self.kind, "why": self.why}
+
+
+def agreed(question: str) -> bool:
+    """What is done where nobody can be asked."""
+    return True
+
+
+def choose(
+    recipe: Recipe,
+    live: LiveTargets,
+    cached: CachedTargets,
+    *,
+    steps: int,
+    free: int,
+    students: int = 1,
+    together: bool = False,
+    agree: Agree = agreed,
+) -> Choice:
+    """Choose, and say why.
+
+    `auto` caches what is asked for more than once if a quarter of the free space is enough for it, and shares what it
+    does not cache among students that are taught together.
+
+    Args:
+        recipe: what it asks for.
+        live: whose answers to a few pages are measured.
+        cached: what is there already costs nothing.
+        steps: of the longest training.
+        free: bytes of the disk.
+        students: how many are going to be taught.
+        together: whether they are in lock-step.
+        agree: asked before much is written.
+
+    Raises:
+        EradioError: what the recipe asks for is not possible, or was not agreed to.
+    """
+    other: Literal["live", "shared"] = "shared" if together else "live"
+    if recipe.targets == "shared" and not together:
+        raise EradioError("Targets are shared by students that are taught together; give several, or 'targets: auto'.")
+    if recipe.targets in ("live", "shared"):
+        return Choice(other, f"{recipe.targets} targets, as the recipe asks")
+    every = pages(recipe, range(steps), len(live.data[1]))
+    once = recipe.repeat is None or recipe.repeat >= steps
+    if recipe.targets == "auto" and once and (students == 1 or together):
+        whom = "all students at once" if together else "the student"
+        return Choice(other, f"{other} targets: every batch is shown to {whom}, and once")
+    needed = planned_bytes(live, cached.missing(every))
+    size = f"{needed / 1e6:.0f} MB of teacher targets to be written, {free / 1e9:.1f} GB free"
+    if recipe.stored == "int8":
+        size += f". {told(recipe, _errors(recipe, live, every))}"
+    if needed > free:
+        if recipe.targets == "cached":
+            raise EradioError(f"There is no room for the cache: {size}. Free some, or give 'targets: live'.")
+        return Choice(other, f"{other} targets: there would be {size}")
+    if recipe.targets == "auto" and needed > free / 4:
+        return Choice(other, f"{other} targets: {size}, and a cache may take a quarter of that")
+    if needed > _WORTH_ASKING and not agree(f"{size}. Write them?"):
+        if recipe.targets == "cached":
+            raise EradioError("Nothing was written. Give 'targets: live' in the recipe to do without a cache.")
+        return Choice(other, f"{other} targets, since a cache was not agreed to")
+    return Choice("cached", f"cached targets: {size}")
+
+
+def planned_bytes(live: LiveTargets, wanted: Sequence[Page]) -> int:
+    """Size in bytes of pages yet to be stored, judged by one of each partition and resolution."""
+    sizes: dict[tuple[int, int], float] = {}
+    total = 0.0
+    for page in wanted:
+        kind = page.partition, live.ahead.side(page)
+        if kind not in sizes:
+            batch = live.batch(page)
+            sizes[kind] = page_bytes(batch) / len(batch.pictures)
+        total += sizes[kind] * live.recipe.partitions[page.partition].batch
+    return round(total)
+
+
+def page_bytes(batch: Batch) -> int:
+    """Size in bytes of a batch as it is stored."""
+    answers = [tensor for answer in batch.targets.values() for tensor in answer if tensor is not None]
+    return batch.pictures.nbytes + sum(tensor.nbytes for tensor in answers)
+
+
+def _errors(recipe: Recipe, live: LiveTargets, every: Sequence[Page]) -> Any:
+    """Of one training page of each partition."""
+    first = {page.partition: page for page in reversed(every) if page.part == "train"}
+    return {name: error for page in first.values() for name, error in rounding_errors(recipe, live.exact(page)).items()}

@@ -1,0 +1,106 @@
+"""What students that are taught by one recipe have in common: pictures, teachers, and how their answers are come by."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from rich.console import Console
+
+from eradio.distill.cache import CachedTargets
+from eradio.distill.choice import Agree, choose
+from eradio.distill.data import Dataset, open_data
+from eradio.distill.folder import FolderPictures
+from eradio.distill.heads import TeacherShape
+from eradio.distill.processes import wait_for_all
+from eradio.distill.recipe import Recipe
+from eradio.distill.scales import read_scales, write_scales
+from eradio.distill.setting import Setting
+from eradio.distill.targets import LiveTargets, Targets
+from eradio.files import read_json, write_json
+
+_SCALES, _CHOICE = "scales.safetensors", "targets.json"
+
+
+@dataclass(frozen=True)
+class Classroom:
+    """Of one run: its recipe, where it is carried out, and where cached targets are kept.
+
+    Attributes:
+        cache: folder of cached targets, or None for the first student's own.
+        agree: asked before much is written.
+    """
+
+    recipe: Recipe
+    setting: Setting
+    console: Console
+    cache: Path | None
+    agree: Agree
+
+    @cached_property
+    def data(self) -> tuple[Dataset, Dataset]:
+        """Training and validation pictures, every file looked at."""
+        both = open_data(self.recipe)
+        for one in both:
+            if isinstance(one, FolderPictures):
+                one.check()
+        return both
+
+    @cached_property
+    def live(self) -> LiveTargets:
+        """The teachers, as they answer."""
+        return LiveTargets(self.recipe, *self.data, device=self.setting.device)
+
+    @cached_property
+    def shapes(self) -> tuple[TeacherShape, ...]:
+        """The teachers' names and widths, for the heads."""
+        return tuple(TeacherShape(one.name, one.summary_width, one.spatial_width) for one in self.live.teachers)
+
+    def targets(self, folders: Sequence[Path]) -> Targets:
+        """Where batches come from: balanced, and live, shared or cached, as the first call settled.
+
+        Args:
+            folders: of the students; each keeps the scales and what was settled.
+        """
+        live = self._balanced(folders)
+        cached = CachedTargets(live, self.cache or folders[0] / "targets")
+        known = _known(folders, _CHOICE)
+        if self.setting.rank == 0:
+            if known is None:
+                choice = choose(
+                    self.recipe,
+                    live,
+                    cached,
+                    steps=self.recipe.steps,
+                    free=shutil.disk_usage(folders[0]).free,
+                    students=len(folders),
+                    together=len(folders) > 1,
+                    agree=self.agree,
+                ).as_data()
+            else:
+                choice = read_json(known)
+            for folder in folders:
+                write_json(folder / _CHOICE, choice)
+        wait_for_all()
+        choice = read_json(folders[0] / _CHOICE)
+        self.console.print(f"{choice['why']}.", markup=False)
+        return cached if choice["kind"] == "cached" else live
+
+    def _balanced(self, folders: Sequence[Path]) -> LiveTargets:
+        if not self.recipe.needs_scales():
+            return self.live
+        known = _known(folders, _SCALES)
+        if self.setting.rank == 0:
+            if known is None:
+                self.console.print(f"Measuring the teachers' scales on {self.recipe.balance.pictures} pictures.")
+            scales = self.live.measured_scales() if known is None else read_scales(known)
+            for folder in folders:
+                if not (folder / _SCALES).exists():
+                    write_scales(folder / _SCALES, scales)
+        wait_for_all()
+        return self.live.balanced(read_scales(folders[0] / _SCALES))
+
+
+def _known(folders: Sequence[Path], name: str) -> Path | None:
+    return next((folder / name for folder in folders if (folder / name).exists()), None)
