@@ -1,6 +1,7 @@
 """Teaching one student for one rung: resumable, and the same whether or not it was interrupted."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -82,12 +83,7 @@ class Trainer:
             forget_activations(student.backbone)
         self._vit = VitTraining(student.backbone, recipe.vit, recipe.seed)
         self._lesson = Lesson(student, recipe, targets.scales)
-        # Heads of other partitions' teachers have no part in this process' losses.
-        self._parallel = (
-            DistributedDataParallel(self._lesson, find_unused_parameters=True, broadcast_buffers=False)
-            if together()
-            else None
-        )
+        self._parallel = _parallel(self._lesson) if together() else None
         self._weights = recipe.loss_weights()
         self._optimiser = optimiser_for(student, recipe.optimiser)
         self._average = None if recipe.average is None else MovingAverage(student, recipe.average)
@@ -264,3 +260,10 @@ class Trainer:
         self._step = checkpoint.step
         self._curve = list(checkpoint.curve)
         self._unreadable = set(checkpoint.unreadable)
+
+
+def _parallel(lesson: Lesson) -> DistributedDataParallel:
+    """Gradients become those of all processes; heads of other partitions' teachers have no part in this one's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of an option's new name, which older versions do not know
+        return DistributedDataParallel(lesson, find_unused_parameters=True, broadcast_buffers=False)
