@@ -12,6 +12,8 @@ from eradio.distill.heads import TeacherShape
 from eradio.distill.recipe import Recipe
 from eradio.distill.scales import Scales
 from eradio.distill.student import Student
+from eradio.distill.teachers.base import UNKNOWN_LICENCE
+from eradio.distill.teachers.licence import LICENCES
 from eradio.distill.trainer import Outcome
 from eradio.errors import EradioError
 from eradio.files import read_json, write_atomically, write_json
@@ -33,7 +35,7 @@ def write_finished(
     write_json(folder / "architecture.json", network.model_dump(mode="json"))
     write_json(folder / RECIPE, recipe.model_dump(mode="json"))
     write_json(folder / "manifest.json", {**manifest, "loss": outcome.loss, "losses": outcome.parts})
-    text = _card(student, network, recipe, outcome)
+    text = _card(student, network, recipe, outcome, manifest.get(LICENCES, {}))
     write_atomically(folder / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
     write_tensors(folder / WEIGHTS, {name: value.cpu() for name, value in student.state_dict().items()})
 
@@ -113,9 +115,12 @@ def _weights(folder: Path) -> dict[str, Tensor]:
         raise EradioError(f"{path} is no safetensors file ({error}).") from None
 
 
-def _card(student: Student, network: Network, recipe: Recipe, outcome: Outcome) -> str:
+def _card(student: Student, network: Network, recipe: Recipe, outcome: Outcome, licences: Mapping[str, str]) -> str:
     weights = sum(value.numel() for value in student.backbone.parameters())
-    teachers = [f"| {one.name} | {one.kind} | {one.model or one.weights} |" for one in recipe.teachers]
+    teachers = [
+        f"| {one.name} | {one.kind} | {one.model or one.weights} | {licences.get(one.name, UNKNOWN_LICENCE)} |"
+        for one in recipe.teachers
+    ]
     losses = [f"| {name} | {value:.4f} |" for name, value in outcome.parts.items()]
     return "\n".join(
         [
@@ -125,8 +130,8 @@ def _card(student: Student, network: Network, recipe: Recipe, outcome: Outcome) 
             f"- Taught for {outcome.steps} steps; recipe {recipe.digest()}, which stands in recipe.json.",
             f"- Pictures that could not be read and were replaced: {len(outcome.unreadable)}.",
             "",
-            "| teacher | library | model |",
-            "| --- | --- | --- |",
+            "| teacher | library | model | licence of the weights |",
+            "| --- | --- | --- | --- |",
             *teachers,
             "",
             "The teachers' licences apply to what was learnt from them.",

@@ -198,8 +198,9 @@ class Vit(Description):
     `positions`: in each step its table of positions is seen through a window of at least so large a part of its area
     (AM-RADIO, arXiv 2312.06709, cropped position embeddings). `windows`: in each step attention of all blocks but the
     last of each quarter is within windows of one of these sides in patches, drawn from those that divide the map
-    (ViTDet, arXiv 2203.16527). `spectral`: every linear layer of a block is gain / sigma(W) W, sigma its largest singular value, and
-    the gain is decayed in W's place (arXiv 2303.06296, PHI-S). All of it is gone from the finished student.
+    (ViTDet, arXiv 2203.16527). `spectral`: every linear layer of a block is gain / sigma(W) W, sigma its largest
+    singular value, and the gain is decayed in W's place (arXiv 2303.06296, PHI-S). All of it is gone from the finished
+    student.
     """
 
     positions: float = Field(1.0, gt=0, le=1)

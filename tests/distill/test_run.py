@@ -37,12 +37,12 @@ def test_a_training_leaves_a_student_its_card_its_manifest_and_its_losses(tmp_pa
     trained = find_trained(str(out))
     assert trained.source.endswith(str(out))
     manifest = json.loads((out / "manifest.json").read_text())
-    assert set(manifest["teachers"]) == {"clip", "dino", "sam"}
+    assert set(manifest["teachers"]) == set(manifest["licences"]) == {"clip", "dino", "sam"}
     assert set(manifest["losses"]) == {f"{name}/spatial" for name in ("clip", "dino", "sam")} | {
         f"{name}/summary" for name in ("clip", "dino")
     }
     assert manifest["loss"] == pytest.approx(sum(manifest["losses"].values()))
-    assert "| sam | sam | shipped |" in (out / "README.md").read_text()
+    assert "| sam | sam | shipped | Apache-2.0 |" in (out / "README.md").read_text()
     with (out / "losses.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == [str(step) for step in range(1, 7)]
