@@ -56,7 +56,8 @@ class SpectralGain(nn.Module):
             self.right.copy_(normalize(weight.T @ self.left, dim=0))
 
     def _sigma(self, weight: Tensor) -> Tensor:
-        return torch.dot(self.left, weight @ self.right)
+        with torch.autocast(weight.device.type, enabled=False):
+            return torch.dot(self.left, weight @ self.right)
 
 
 class CroppedPositions(nn.Module):

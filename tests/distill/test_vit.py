@@ -149,6 +149,14 @@ def _recipe(folder: Path, **changes: object) -> str:
     return str(path)
 
 
+def test_half_precision_leaves_sigma_in_single() -> None:
+    gain = SpectralGain(torch.randn(24, 16, generator=torch.Generator().manual_seed(0)))
+    weight = torch.randn(24, 16, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gain(weight)
+    assert torch.equal(found, gain(weight))
+
+
 def test_a_transformer_is_taught_with_all_of_it_and_smaller_pieces_change_nothing_but_rounding(tmp_path: Path) -> None:
     network = tmp_path / "vit.yaml"
     network.write_text(yaml.safe_dump(NETWORK.model_dump(mode="json")))
