@@ -11,10 +11,10 @@ import io
 import re
 import tarfile
 import urllib.request
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -31,6 +31,9 @@ Index = NDArray[np.int64]
 
 _PATIENCE_SECONDS = 60.0
 
+_AT_ONCE = 16
+"""Shards whose headers are read, or that are fetched, at a time."""
+
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -42,23 +45,16 @@ class Shards:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._names = list(names)
-        self.place = self._names[0] + (f" and {len(names) - 1} more shards" if len(names) > 1 else "")
-        indices = [_index(local(name), name) for name in self._names]
-        self._names = [name for name, index in zip(names, indices, strict=True) if len(index)]
-        self._indices = [index for index in indices if len(index)]
-        self.sizes = [len(index) for index in self._indices]
-        self._ends = np.cumsum(self.sizes)
-        if not self.sizes:
+        self.place = names[0] + (f" and {len(names) - 1} more shards" if len(names) > 1 else "")
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = list(pool.map(_index, names))
+        if not any(one.pictures for one in found):
             raise EradioError(f"There is no picture in {self.place}. Give shards that img2dataset wrote.")
-
-    @cached_property
-    def digest(self) -> str:
-        """Of the shards' names and of where their pictures lie."""
-        parts = zip(self._names, self._indices, strict=True)
-        return digest_of(
-            [[name.rpartition("/")[2], hashlib.sha256(index.tobytes()).hexdigest()] for name, index in parts]
-        )
+        self._names = [name for name, one in zip(names, found, strict=True) if one.pictures]
+        self.sizes = [one.pictures for one in found if one.pictures]
+        self._ends = np.cumsum(self.sizes)
+        self.digest = digest_of([[Path(name).name, one.digest] for name, one in zip(names, found, strict=True)])
+        self._places = _joined([one for one in found if one.pictures])
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -78,8 +74,8 @@ class Shards:
             pass
 
     def _bytes(self, number: int) -> bytes:
-        shard, place = self._where(number)
-        offset, size = self._indices[shard][place]
+        shard, _ = self._where(number)
+        offset, size = self._places[number]
         with local(self._names[shard]).open("rb") as file:
             file.seek(int(offset))
             return file.read(int(size))
@@ -152,19 +148,49 @@ def _next(source: IO[bytes]) -> bytes:
         raise http.client.HTTPException(str(error)) from None
 
 
-def _index(path: Path, name: str) -> Index:
+class _Found(NamedTuple):
+    """The index of one shard."""
+
+    file: Path
+    pictures: int
+    digest: str
+
+
+def _index(name: str) -> _Found:
     """Where a shard's pictures are, remembered beside the user's other measurements."""
+    path = local(name)
     try:
         stat = path.stat()
     except OSError as error:
         raise EradioError(f"There is no shard {name} ({error.strerror}). Check 'path' in the recipe.") from None
     kept = cache_folder() / "indices" / f"{digest_of([str(path.resolve()), stat.st_size, stat.st_mtime_ns])}.npy"
-    if kept.exists():
-        return np.asarray(np.load(kept, allow_pickle=False), dtype=np.int64)
-    index = _scan(path, name)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(kept, lambda temporary: _save(temporary, index))
-    return index
+    if not kept.exists():
+        scanned = _scan(path, name)
+        _keep(kept, [scanned], len(scanned))
+    index = np.load(kept, mmap_mode="r", allow_pickle=False)
+    return _Found(kept, len(index), hashlib.sha256(index.tobytes()).hexdigest())
+
+
+def _joined(shards: Sequence[_Found]) -> Index:
+    """All indices as one, mapped into memory, so that processes of one host share it and none holds it."""
+    kept = shards[0].file.parent / f"joined-{digest_of([one.file.stem for one in shards])}.npy"
+    if not kept.exists():
+        _keep(kept, (np.load(one.file, allow_pickle=False) for one in shards), sum(one.pictures for one in shards))
+    return np.asanyarray(np.load(kept, mmap_mode="r", allow_pickle=False))
+
+
+def _keep(path: Path, parts: Iterable[Index], rows: int) -> None:
+    """Write an index of so many rows, part by part."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            shape = {"descr": "<i8", "fortran_order": False, "shape": (rows, 2)}
+            np.lib.format.write_array_header_1_0(file, shape)
+            for part in parts:
+                file.write(np.ascontiguousarray(part, dtype="<i8").tobytes())
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, write)
 
 
 def _scan(path: Path, name: str) -> Index:
@@ -178,8 +204,3 @@ def _scan(path: Path, name: str) -> Index:
         if not found:
             raise EradioError(f"The shard {name} is no tar file ({error}). Replace it, or leave it out.") from None
     return np.array(found, dtype=np.int64).reshape(-1, 2)
-
-
-def _save(path: Path, index: Index) -> None:
-    with path.open("wb") as file:
-        np.save(file, index, allow_pickle=False)
