@@ -1,5 +1,6 @@
 """The command line: verbs, each a thin call into the package."""
 
+import json
 import os
 import shlex
 import sys
@@ -78,12 +79,17 @@ def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_
         from eradio.analysis.profile_figure import check_picture
 
         check_picture(picture)
+    if coverage and picture is not None:
+        raise EradioError("--coverage measures nothing that --picture could draw; leave one of them out.")
     if coverage:
         from eradio.profile.coverage.report import coverage_table
         from eradio.subjects.profiling import coverage_named
 
-        for answer in coverage_named(networks, **options):
-            click.echo(answer.model_dump_json(indent=2)) if as_json else _console().print(coverage_table(answer))
+        answers = coverage_named(networks, **options)
+        if as_json:
+            click.echo(json.dumps([answer.model_dump(mode="json") for answer in answers], indent=2))
+        for answer in answers if not as_json else ():
+            _console().print(coverage_table(answer))
         return
     from eradio.profile.table import tables
     from eradio.subjects.profiling import profile_named

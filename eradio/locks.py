@@ -2,36 +2,39 @@
 
 import fcntl
 import os
+import stat
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from eradio.errors import MachineError
 
 _POLL_SECONDS = 0.005
+_BEAT_SECONDS, _BELIEVED_SECONDS = 20.0, 60.0
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, timeout: float | None = None, promise: float = 0.0) -> Iterator[None]:
+def locked(path: Path, *, shared: bool = False, timeout: float | None = None, beats: bool = False) -> Iterator[None]:
     """Hold an advisory lock on `path` (created if missing).
 
     Args:
         path: the file to lock.
         shared: together with other shared holders.
-        timeout: seconds to wait, beyond what the holder promised; None for ever.
-        promise: seconds after which it will be given back, at the latest; those who wait read it.
+        timeout: seconds to wait, beyond the holder's last sign of life; None for ever.
+        beats: give signs of life while it is held, for whoever holds it for long and is neither stopped nor stuck.
 
     Raises:
-        MachineError: another process held the lock for `timeout` seconds longer than it promised.
+        MachineError: another process held the lock for `timeout` seconds without one.
     """
     handle = _open(path)
     try:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not _take(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
             if deadline is not None and timeout is not None and time.monotonic() > deadline:
-                if (left := _promised(path)) > 0:
+                if (left := _believed(path)) > 0:
                     deadline = time.monotonic() + left + timeout
                     continue
                 raise MachineError(
@@ -41,9 +44,8 @@ def locked(path: Path, *, shared: bool = False, timeout: float | None = None, pr
             time.sleep(_POLL_SECONDS)
         if not shared:
             os.ftruncate(handle, 0)
-        if promise > 0:
-            os.pwrite(handle, f"{time.time() + promise:.0f}".encode(), 0)
-        yield
+        with _beating(handle) if beats else nullcontext():
+            yield
     finally:
         os.close(handle)
 
@@ -82,25 +84,56 @@ class DeviceLock:
             os.close(handle)
 
     @contextmanager
-    def measuring(self, seconds: float = 0.0) -> Iterator[None]:
-        """Hold the device alone, for about so many seconds; others wait that much longer before they complain."""
-        turnstile = locked(self._turnstile, timeout=self._timeout, promise=seconds)
-        with turnstile, locked(self._device, timeout=self._timeout, promise=seconds):
+    def measuring(self) -> Iterator[None]:
+        """Hold the device alone; others wait for as long as this process gives signs of life."""
+        turnstile = locked(self._turnstile, timeout=self._timeout, beats=True)
+        with turnstile, locked(self._device, timeout=self._timeout, beats=True):
             yield
 
 
 def default_lock_folder() -> Path:
-    """The folder that all eradio processes of this user on this host share."""
-    return Path(tempfile.gettempdir()) / f"eradio-locks-{os.getuid()}"
+    """The folder that all eradio processes of this user on this host share; nobody else's may lie in its place.
+
+    Raises:
+        MachineError: another user's folder, or a link, does.
+    """
+    folder = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / f"eradio-locks-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise MachineError(f"{folder} is not this user's own folder, so locks in it are not safe. Remove it.")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+    return folder
 
 
 def _open(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
-def _promised(path: Path) -> float:
-    """Seconds that the holder of a lock said it would still take; nothing if it said nothing."""
+@contextmanager
+def _beating(handle: int) -> Iterator[None]:
+    """Write into a lock's file until when its holder is believed to be alive, again and again."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while True:
+            os.pwrite(handle, f"{time.time() + _BELIEVED_SECONDS:.0f}".encode(), 0)
+            if done.wait(_BEAT_SECONDS):
+                return
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _believed(path: Path) -> float:
+    """Seconds for which a lock's holder is still believed to be alive; nothing if it gives no sign."""
     try:
         return float(path.read_text() or 0) - time.time()
     except (OSError, ValueError):

@@ -19,7 +19,7 @@ def rate(run: Run, protocol: Protocol, *, clock: Clock, stopwatch: Clock) -> Int
         clock: elapsed seconds.
         stopwatch: seconds that a call is charged.
     """
-    (seconds,) = warm_up([run], protocol.warm_up_seconds, protocol.block_seconds, clock=clock, stopwatch=stopwatch)
+    (seconds,), _ = warm_up([run], protocol.warm_up_seconds, protocol.block_seconds, clock=clock, stopwatch=stopwatch)
     calls = max(1, round(protocol.block_seconds / seconds))
     times: list[float] = []
     start = clock()

@@ -20,6 +20,10 @@ torch.compile is not among the CPU's: it is no faster there than the first two a
 """
 
 
+TAKE_FILES = ("openvino", "onnxruntime")
+"""Engines that take ONNX files."""
+
+
 class Choice(NamedTuple):
     """What was picked."""
 
@@ -34,6 +38,7 @@ def choose(
     device: Device | Literal["auto"],
     precision: Precision,
     *,
+    files: bool = False,
     installed: Callable[[str], bool] | None = None,
     gpu: Callable[[], bool] = torch.cuda.is_available,
 ) -> Choice:
@@ -43,6 +48,7 @@ def choose(
         engine: an engine's name, or auto.
         device: cpu, cuda or auto: the GPU where PyTorch sees one and the engine runs on it.
         precision: the engine has to offer it.
+        files: whether an ONNX file is among what it has to take.
         installed: whether the library of an engine can be imported.
         gpu: whether PyTorch sees an NVIDIA GPU.
 
@@ -59,11 +65,15 @@ def choose(
             return Choice(engine, sides[0], "")
         return Choice(engine, "cuda" if visible else "cpu", f"Device {'cuda' if visible else 'cpu'}: {told}.")
     sides = (device,) if device != "auto" else ("cuda", "cpu") if visible else ("cpu",)
+    if files and device == "auto":
+        sides = ("cpu",)
     passed: list[str] = []
     for side in sides:
         for name in PREFERRED[side]:
             if precision not in LISTINGS[name].offers.get(side, ()):
                 passed.append(f"{name} has no {precision} on {side}")
+            elif files and name not in TAKE_FILES:
+                passed.append(f"{name} takes no ONNX file")
             elif not here(name):
                 passed.append(f"{name} is not installed ({LISTINGS[name].install})")
             else:

@@ -88,7 +88,8 @@ def profile_command(
     if largest is not None:
         for name in dict.fromkeys(row.name for row in rows):
             tell(f"trying batches of {name}", 0.0)
-            found[name] = largest(name, first)
+            with lock.measuring():
+                found[name] = largest(name, first)
     return Profile(
         command=command,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -119,5 +120,6 @@ class _Reasons:
                 self.roof = measured_roof(target.precision, target.device, target.threads)
         watch = partial(self.tell, f"looking into {ready.subject.name}")
         watch(0.0)
-        memory = self.alone(ready.subject.name, target) if self.alone else None
+        with self.lock.measuring():
+            memory = self.alone(ready.subject.name, target) if self.alone else None
         self.found.append(explained(ready, target, measurement.throughput.value, self.roof, self.lock, watch, memory))

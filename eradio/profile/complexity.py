@@ -22,16 +22,28 @@ with warnings.catch_warnings():
 Handle = Callable[[list[Any], list[Any]], Any]
 
 _FREE = """
-    abs adaptive_avg_pool1d adaptive_max_pool2d add add_ addcdiv addcmul alias amax avg_pool1d avg_pool2d
-    ceil channel_shuffle clamp_max clamp_min clone cos div div_ elu exp expand_as fill_ gelu gelu_
-    hardsigmoid hardsigmoid_ hardswish hardswish_ hardtanh hardtanh_ index_select leaky_relu lerp
-    lift_fresh linalg_vector_norm log log2 log_softmax masked_fill_ max_pool2d maximum mean meshgrid min
-    minimum mul mul_ neg norm ones_like pad pixel_shuffle pixel_unshuffle pow prelu reciprocal repeat
-    repeat_interleave reshape_as rsqrt rsub sigmoid sigmoid_ sign silu silu_ sin softmax softplus sqrt sub
-    sub_ sum tanh unflatten unfold view_as where
+    _softmax abs adaptive_avg_pool1d adaptive_max_pool1d adaptive_max_pool2d add add_ addcdiv addcmul alias all
+    alpha_dropout amax amin any argmax argmin argsort avg_pool1d avg_pool2d bernoulli bitwise_not broadcast_to
+    bucketize ceil celu channel_shuffle clamp_ clamp_max clamp_min clip clone col2im constant_pad_nd copy_ cos
+    cumprod cumsum deg2rad diag diff div div_ elu elu_ erf exp exp_ expand_as expm1 eye feature_dropout fill_ flip
+    floor floor_divide fmod full full_like gather ge gelu gelu_ glu gt hardshrink hardsigmoid hardsigmoid_ hardswish
+    hardswish_ hardtanh hardtanh_ im2col index_add index_fill index_put_ index_select isnan le leaky_relu
+    leaky_relu_ lerp lift_fresh linalg_vector_norm log log10 log1p log2 log_sigmoid log_softmax logical_and
+    logical_not logical_or logsumexp lt masked_fill masked_fill_ masked_select max max_pool1d max_pool2d maximum
+    mean median meshgrid min minimum mish mish_ mul mul_ nan_to_num narrow ne neg new_full new_ones new_zeros norm
+    one_hot ones ones_like pad pixel_shuffle pixel_unshuffle pow prelu prod rad2deg rand_like randn_like reciprocal
+    reflection_pad1d reflection_pad2d relu6 relu6_ remainder repeat repeat_interleave replication_pad2d reshape_as
+    rms_norm roll rot90 round rrelu rsqrt rsub scatter scatter_add select_scatter selu selu_ sigmoid sigmoid_ sign
+    silu silu_ sin softmax softplus softshrink sort sqrt square squeeze_ stack std std_mean sub sub_ sum swapaxes
+    take_along_dim tan tanh tanh_ tensor_split threshold tile topk trapz tril triu trunc unflatten unfold unsqueeze_
+    upsample_bilinear2d_aa var var_mean view_as where zero_ zeros_like
 """
 _IGNORED = tuple("aten::" + name for name in _FREE.split())
 """Element-wise, pooling, reducing and moving operations: no multiply-accumulate of theirs is counted."""
+
+
+class UncountedError(EradioError):
+    """A network does something of which it is not known what it costs."""
 
 
 class Complexity(Description):
@@ -59,7 +71,7 @@ def complexity(module: nn.Module, resolution: int) -> Complexity:
     """Count a network on one picture of `resolution` by `resolution`.
 
     Raises:
-        EradioError: the network uses an operation that is neither counted nor known to cost nothing.
+        UncountedError: the network uses an operation that is neither counted nor known to cost nothing.
     """
     pictures = torch.zeros(1, 3, resolution, resolution)
     analysis = FlopCountAnalysis(Flat(module).eval(), pictures)
@@ -70,9 +82,8 @@ def complexity(module: nn.Module, resolution: int) -> Complexity:
     with torch.inference_mode(), _one_by_one():
         counts, unknown = analysis.by_operator(), analysis.unsupported_ops()
     if unknown:
-        raise EradioError(
-            f"Cannot count this network's multiply-accumulates: {', '.join(sorted(unknown))} is unknown. "
-            "Add a handle for it to eradio/profile/complexity.py, or use an operation that has one."
+        raise UncountedError(
+            f"Its multiply-accumulates are not counted: what {', '.join(sorted(unknown))} costs is not known here."
         )
     return Complexity(
         parameters=sum(parameter.numel() for parameter in module.parameters()),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 
@@ -88,7 +89,7 @@ def explained(
 def _energy(ready: Ready, target: Target, lock: DeviceLock) -> float | None:
     if EnergyMeter(target.device).joules() is None:
         return None
-    with lock.measuring(_ENERGY_SECONDS):
+    with lock.measuring():
         meter, calls = EnergyMeter(target.device), 0
         until = time.perf_counter() + _ENERGY_SECONDS
         while time.perf_counter() < until:
@@ -102,7 +103,8 @@ def _latency(ready: Ready, target: Target, lock: DeviceLock, watch: Callable[[fl
     """None where an ONNX file does not take one picture a call."""
     single = target.model_copy(update={"batch": 1})
     try:
-        with ready.again(single) as prepared, lock.measuring(1.1 * target.protocol.latency_seconds):
+        same = nullcontext(ready.prepared) if target.batch == 1 else ready.on(single)
+        with same as prepared, lock.measuring():
             return latency(
                 prepared.run,
                 clock=time.perf_counter,

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eradio.locks import DeviceLock
+from eradio.profile.agreement import agreement
 from eradio.profile.alone import rate
 from eradio.profile.canary import VERSION, Canary, reference_for
 from eradio.profile.clocks import state
 from eradio.profile.engines import load_engine
-from eradio.profile.engines.base import Prepared
+from eradio.profile.engines.base import Job, Prepared
+from eradio.profile.engines.eager import Eager
 from eradio.profile.health import notes
 from eradio.profile.nvml import GpuClock, GpuLog
-from eradio.profile.ready import Ready, job_of, made_ready
+from eradio.profile.ready import Ready, job_of, made_ready, sentences
 from eradio.profile.record import CallTimes, Measurement, Reference, environment_digest, gpu_uuid, identity
 from eradio.profile.subject import Subject, subject_of
 from eradio.profile.target import STANDARD, Protocol, Target
@@ -80,13 +82,15 @@ def measure_all(
         EradioError: the engine is missing, cannot run a network, or computes something else.
     """
     tell = watch or (lambda what, share: None)
-    with ExitStack() as open_ones:
+    with ExitStack() as open_ones, sentences(" or ".join(one.name for one in subjects), target.engine):
         ready = []
         for place, subject in enumerate(subjects):
             tell(f"preparing {subject.name}", place / len(subjects))
-            ready.append(open_ones.enter_context(made_ready(subject, target, calibration)))
+            with sentences(subject.name, target.engine):
+                ready.append(open_ones.enter_context(made_ready(subject, target, calibration)))
         canary = open_ones.enter_context(load_engine(target.engine).prepare(Canary(), job_of(target, calibration)))
-        with lock.measuring(_longest(target, len(subjects))) if lock else nullcontext():
+        _check_canary(canary, target, calibration)
+        with lock.measuring() if lock else nullcontext():
             tell("measuring", 0.0)
             reference = reference_for(target, canary_folder, lambda: _calibrate(canary, target))
             unit = target.batch / reference.images_per_second
@@ -117,7 +121,11 @@ def measure_all(
                     target,
                     reference,
                     gpu.clock(),
-                    notes(reading.pairs.canary, before, after, unit, usual, reading.undisturbed, gpu.seen),
+                    (
+                        *one.notes,
+                        *_short(reading, target),
+                        *notes(reading.pairs.canary, before, after, unit, usual, reading.undisturbed, gpu.seen),
+                    ),
                 )
                 for one, reading in zip(ready, readings, strict=True)
             )
@@ -166,13 +174,14 @@ def _measurement(
 ) -> Measurement:
     paper, times = ready.paper, _quantiles(reading.pairs.candidate)
     return Measurement(
-        identity=identity(ready.subject.digest, target),
+        identity=identity(ready.subject.digest, target, ready.calibration),
         network=ready.subject.digest,
         target=target,
         environment=environment_digest(target),
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         throughput=reading.ratio.scaled(reference.images_per_second),
         ratio=reading.ratio,
+        against_first=reading.against_first,
         verdict="settled" if reading.settled else "unsettled",
         undisturbed=reading.undisturbed,
         latency_ms=times.median,
@@ -194,10 +203,27 @@ def _measurement(
     )
 
 
-def _longest(target: Target, networks: int) -> float:
-    """Seconds that a run may take, calibration included, if no network is slower than the protocol expects."""
-    protocol = target.protocol
-    return networks * (protocol.warm_up_seconds + protocol.max_seconds) + STANDARD.max_seconds
+def _check_canary(canary: Prepared, target: Target, calibration: Tensor | None) -> None:
+    """The reference of every ratio is held to the same limits as any network.
+
+    Raises:
+        EradioError: the engine computes something else.
+    """
+    job = job_of(target, calibration)
+    plain = Job(job.pictures, job.threads, device=job.device)
+    with Eager().prepare(Canary(), plain) as eager:
+        agreement(canary.outputs(), eager.outputs(), target.engine, target.precision)
+
+
+def _short(reading: Reading, target: Target) -> tuple[str, ...]:
+    """What the protocol asks for and the time did not allow."""
+    told = []
+    if not reading.warm:
+        told.append("Its calls, or the canary's, had not become steady when the time for warming up was over.")
+    pictures = reading.calls * target.batch
+    if pictures < target.protocol.min_samples:
+        told.append(f"There was time for {pictures:,} of the {target.protocol.min_samples:,} pictures asked for.")
+    return tuple(told)
 
 
 def _calibrate(canary: Prepared, target: Target) -> Reference:

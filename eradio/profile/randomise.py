@@ -17,6 +17,8 @@ def randomise_constants(module: nn.Module, seed: int = 0) -> None:
     with torch.no_grad():
         others = [*module.parameters(), *means]
         for place, tensor in enumerate([*others, *variances]):
+            if tensor.numel() == 0:
+                continue
             constant = bool((tensor == tensor.flatten()[0]).all())
             if constant and (tensor.numel() > 1 or tensor.item() == 0):
                 random = torch.Generator().manual_seed(seed * 1_000_003 + place)

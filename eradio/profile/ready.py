@@ -1,6 +1,7 @@
 """A network brought to where it can be timed: built, counted, converted, and compared with eager."""
 
 import copy
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from eradio.errors import EradioError, NetworkError
 from eradio.profile.agreement import agreement
-from eradio.profile.complexity import Complexity, complexity
+from eradio.profile.complexity import Complexity, UncountedError, complexity
 from eradio.profile.engines import LISTINGS, load_engine
 from eradio.profile.engines.base import Engine, Job, Outputs, Prepared
 from eradio.profile.engines.eager import Eager
@@ -36,13 +37,24 @@ class Ready:
     """Elapsed seconds of the engine's preparation."""
     parameters: int
     paper: Complexity | None
-    """None for an ONNX file, which fvcore cannot count."""
+    """None for an ONNX file, which fvcore cannot count, and for what does something that it does not know."""
     agreement: Agreement
+    notes: tuple[str, ...] = ()
+    """What could not be done, in sentences."""
     calibration: Tensor | None = None
 
-    def again(self, target: Target) -> Prepared:
-        """The same network prepared once more, for another batch, say."""
-        return _prepared(self.subject, self.module, target.engine, job_of(target, self.calibration))
+    @contextmanager
+    def on(self, target: Target) -> Iterator[Prepared]:
+        """The network prepared for another batch of the same target, and compared with eager as the first was.
+
+        Raises:
+            EradioError: the engine cannot run it, or computes something else.
+        """
+        job = job_of(target, self.calibration)
+        with _prepared(self.subject, self.module, target.engine, job) as prepared:
+            wanted = _onnx_reference(self.subject.onnx, job) if self.subject.onnx else _eager_outputs(self.module, job)
+            agreement(prepared.outputs(), wanted, target.engine, target.precision)
+            yield prepared
 
 
 @contextmanager
@@ -60,6 +72,7 @@ def made_ready(subject: Subject, target: Target, calibration: Tensor | None = No
     with ExitStack() as open_ones:
         if subject.onnx is not None:
             parameters, paper, module = onnx_parameters(subject.onnx), None, None
+            told: tuple[str, ...] = ()
             start = time.perf_counter()
             prepared = open_ones.enter_context(_prepared(subject, None, target.engine, job))
             seconds = time.perf_counter() - start
@@ -68,19 +81,29 @@ def made_ready(subject: Subject, target: Target, calibration: Tensor | None = No
             assert subject.module is not None
             network = _still(copy.deepcopy(subject.module))
             _try(network, job.pictures)
-            paper = complexity(network, target.resolution)
-            parameters, module = paper.parameters, deployed(network, target.resolution)
+            parameters = sum(parameter.numel() for parameter in network.parameters())
+            paper, told = _counted(network, target.resolution)
+            module = deployed(network, target.resolution)
             del network  # the largest teachers fit a machine a few times only
             start = time.perf_counter()
             prepared = open_ones.enter_context(_prepared(subject, module, target.engine, job))
             seconds = time.perf_counter() - start
             wanted = _eager_outputs(module, job)
         close = agreement(prepared.outputs(), wanted, target.engine, target.precision)
-        yield Ready(subject, module, prepared, seconds, parameters, paper, close, calibration)
+        yield Ready(subject, module, prepared, seconds, parameters, paper, close, told, calibration)
 
 
-def _eager_outputs(module: nn.Module, job: Job) -> Outputs:
+def _counted(network: nn.Module, resolution: int) -> tuple[Complexity | None, tuple[str, ...]]:
+    """What a network costs on paper; that it is not known stops no measurement."""
+    try:
+        return complexity(network, resolution), ()
+    except UncountedError as error:
+        return None, (str(error),)
+
+
+def _eager_outputs(module: nn.Module | None, job: Job) -> Outputs:
     """What float32 eager computes: on the device, or on the CPU if there is no room beside what was prepared."""
+    assert module is not None
     plain = Job(job.pictures, job.threads, device=job.device)
     try:
         with Eager().prepare(module, plain) as eager:
@@ -113,6 +136,26 @@ def deployed(module: nn.Module, resolution: int) -> nn.Module:
         return deploy(module, (resolution, resolution))
     fused: nn.Module = reparameterize_model(module)
     return fused
+
+
+@contextmanager
+def sentences(name: str, engine: str) -> Iterator[None]:
+    """What a network or an engine raises, as a sentence; what the system or we say stays.
+
+    Raises:
+        EradioError: anything but that was raised.
+    """
+    try:
+        yield
+    except (EradioError, OSError):
+        raise
+    except Exception as error:  # networks are the user's own, and engines have a class of their own for every failure
+        why = " ".join(str(error).split()).rstrip(".")[:300] or type(error).__name__
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or re.search("allocate|out of memory", why, re.I):
+            raise EradioError(
+                f"{name} does not fit the memory ({why}). Choose a smaller batch or resolution."
+            ) from error
+        raise EradioError(f"{name} cannot be measured with {engine}: {type(error).__name__}: {why}.") from error
 
 
 def job_of(target: Target, calibration: Tensor | None = None) -> Job:

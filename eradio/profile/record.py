@@ -1,8 +1,10 @@
 """What a measurement leaves behind, and the identity under which it may be used again."""
 
+import hashlib
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from eradio.description import Description, digest_of
 from eradio.interval import Interval
@@ -62,6 +64,8 @@ class Measurement(Description):
     """Images per second: the ratio times the canary's stored rate."""
     ratio: Interval
     """Throughput divided by the canary's, both on the undisturbed machine, with its 95 % block-bootstrap interval."""
+    against_first: Interval | None = None
+    """Throughput divided by that of the first network of the same run; None for the first itself."""
     verdict: Verdict
     """Settled: the interval is as narrow as the protocol asks, and the run saw the machine undisturbed."""
     undisturbed: float | None = None
@@ -77,7 +81,7 @@ class Measurement(Description):
     canary: Reference
     parameters: int
     gmacs: float | None
-    """Giga multiply-accumulates of one picture; None for an ONNX file, which fvcore cannot count."""
+    """Giga multiply-accumulates of one picture; None for an ONNX file, and where `notes` say that it is not known."""
     activations: int | None
     """Elements put out by convolutions and matrix products for one picture; None likewise."""
     windows: tuple[StageWindow, ...] = ()
@@ -97,14 +101,22 @@ class Measurement(Description):
     """Whether another study on this machine measured it, and only the unit of images/s is this one's."""
 
 
-def identity(network_digest: str, target: Target) -> str:
-    """Digest of network, target, hardware and library versions: equal means the measurement may be reused."""
+def identity(network_digest: str, target: Target, calibration: Tensor | None = None) -> str:
+    """Digest of network, target, hardware and library versions: equal means the measurement may be reused.
+
+    Args:
+        network_digest: of the network.
+        target: of the measurement.
+        calibration: the pictures that int8 was calibrated on.
+    """
     plain: dict[str, Any] = {
         "epoch": EPOCH,
         "network": network_digest,
         "target": target.model_dump(mode="json"),
         "environment": environment_digest(target),
     }
+    if target.precision == "int8" and calibration is not None:
+        plain["calibration"] = hashlib.sha256(calibration.contiguous().numpy().tobytes()).hexdigest()
     return digest_of(plain)
 
 

@@ -6,6 +6,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from eradio.interval import Interval
 from eradio.profile.latency import Latency
 from eradio.profile.memory import LargestBatch
 from eradio.profile.profile import Profile, Profiled
@@ -23,7 +24,8 @@ def tables(profile: Profile) -> list[RenderableType]:
     if explained:
         shown += [_costs(explained), *(Text(line) for row in explained for line in _reasons(row))]
     for name, found in profile.largest_batch.items():
-        shown.append(Text(f"{name}: {_largest(found)}"))
+        side = profile.networks[0].measurement.target.resolution
+        shown.append(Text(f"{name} at {side} px: {_largest(found)}"))
     return shown
 
 
@@ -50,7 +52,7 @@ def _throughput(profile: Profile) -> Table:
     grid = Table(caption=_caption(profile), caption_justify="left")
     grid.add_column("network", overflow="fold")
     headings = [*(["px", "batch"] if several else []), "images/s", "95 % interval", "× canary", "ms a call"]
-    for heading in [*headings, *(["rank"] if rivals else [])]:
+    for heading in [*headings, *(["× first", "rank"] if rivals else [])]:
         grid.add_column(heading, justify="right", no_wrap=True)
     grid.add_column("verdict", no_wrap=True)
     for row in rows:
@@ -64,10 +66,14 @@ def _throughput(profile: Profile) -> Table:
             f"{images.low:,.{places}f} to {images.high:,.{places}f}",
             f"{found.ratio.value:.4g} ± {found.ratio.half_width():.1%}",
             f"{found.latency_ms:.2f}",
-            *([row.rank.words()] if rivals else []),
-            found.verdict,
+            *([_beside(found.against_first), row.rank.words()] if rivals else []),
+            found.verdict if found.undisturbed != 0 else "disturbed",
         )
     return grid
+
+
+def _beside(ratio: Interval | None) -> str:
+    return "1" if ratio is None else f"{ratio.value:.4g} ± {ratio.half_width():.1%}"
 
 
 def _caption(profile: Profile) -> Text:
@@ -87,7 +93,11 @@ def _caption(profile: Profile) -> Text:
         lines += [f"{label}: {note}" for note in found.notes]
         lines += [f"{label}: left to PyTorch: {part}" for part in found.facts.fallback]
     if any(row.measurement.verdict == "unsettled" for row in profile.networks):
-        lines.append("unsettled: the interval was wider than asked for, or the machine disturbed, when time was up")
+        lines.append("unsettled: the interval was wider than asked for when time was up")
+    if any(row.measurement.undisturbed == 0 for row in profile.networks):
+        lines.append("disturbed: the machine was never as fast as usual, and the interval is of that machine alone")
+    if any(row.measurement.against_first for row in profile.networks):
+        lines.append(f"× first: images/s over those of {profile.networks[0].name} in the same run")
     if any(row.rank.best != row.rank.worst for row in profile.networks):
         lines.append("a range of ranks: intervals overlap, so these networks are not told apart")
     return Text("\n".join(dict.fromkeys(lines)))

@@ -29,7 +29,8 @@ class Protocol(Description):
     A network whose one call takes longer has one call a block.
     """
     min_samples: int = Field(default=1, ge=1)
-    """Pictures the candidate must have processed before any look; MLPerf's offline scenario asks for 24,576."""
+    """Pictures the candidate must have processed before any look, if there is time; MLPerf's offline scenario asks for
+    24,576."""
     latency_calls: int = Field(default=1000, ge=1)
     """Single calls at batch 1 that are timed where latency is asked for, if there is time."""
     latency_seconds: float = Field(default=5.0, gt=0)
@@ -66,8 +67,8 @@ FINAL = Protocol(
     latency_calls=270_336,
     latency_seconds=1200.0,
 )
-"""For the networks of a final front: 0.5 % asked for, 600 to 1200 s a network, the 24,576 pictures of MLPerf
-Inference's offline scenario, and in single calls the 270,336 of its p99 if 20 minutes allow
+"""For the networks of a final front: 0.5 % asked for, 600 to 1200 s a network, and if that time allows the 24,576
+pictures of MLPerf Inference's offline scenario, and in single calls the 270,336 of its p99
 (mlcommons/inference_policies, inference_rules.adoc)."""
 
 _NAMED = {"search": SEARCH, "standard": STANDARD, "final": FINAL}

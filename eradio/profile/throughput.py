@@ -83,6 +83,10 @@ class Pairs:
         both = np.concatenate([candidate.reshape(-1, 2), canary.reshape(-1, 2)], axis=1)
         return series_interval(both, ratio, widening).with_error(between_runs).exponential()
 
+    def beside(self, other: "Pairs") -> "Pairs":
+        """The candidate beside another one of the same run, in the place of the canary."""
+        return Pairs(self.candidate, other.candidate, self.calls, other.calls)
+
     def share(self, usual: float | None) -> float:
         """Share of the canary's blocks that the ratio is taken from; 0 if they are not the undisturbed machine's."""
         if not as_usual(self.canary, usual):
@@ -105,6 +109,10 @@ class Reading:
     """Elapsed seconds of the whole run, without the warm-up."""
     calls: int
     """Calls of the candidate that were timed."""
+    against_first: Interval | None = None
+    """Throughput over that of the first candidate, both undisturbed; None for the first itself."""
+    warm: bool = True
+    """Whether all had become steady before anything was timed."""
 
 
 @dataclass
@@ -170,23 +178,28 @@ def compare(
         One reading a candidate, in their order.
     """
     count = len(candidates)
-    *seconds, beside = warm_up(
+    warmth = warm_up(
         (*candidates, canary),
         count * protocol.warm_up_seconds,
         protocol.block_seconds,
         clock=clock,
         stopwatch=stopwatch,
     )
+    *seconds, beside = warmth.seconds
     contests = [
         _Contest.sized(candidate, canary, taken, beside, protocol.block_seconds)
         for candidate, taken in zip(candidates, seconds, strict=True)
     ]
     per_round = min(contest.calls for contest in contests) * samples_a_call
-    fewest = max(FEWEST_ROUNDS, -(-protocol.min_samples // per_round))
+    wanted = -(-protocol.min_samples // per_round)
     start, rounds = clock(), 0
+
+    def left() -> float:
+        return count * protocol.max_seconds - (clock() - start)
+
     looks: list[tuple[Interval, float]] = []
     for look in protocol.look_times():
-        while clock() - start < count * look or rounds < fewest or rounds % 2:
+        while clock() - start < count * look or rounds < FEWEST_ROUNDS or rounds % 2 or _few(rounds, wanted, left()):
             _round(contests, stopwatch, backwards=rounds % 4 in (1, 2))
             rounds += 1
             if watch is not None:
@@ -196,11 +209,25 @@ def compare(
         looks = [(one.interval(1.0 if last else EARLY_LOOK, scatter), one.share(usual)) for one in found]
         if last or all(_settled(ratio, share, protocol) for ratio, share in looks):
             break
-    elapsed = clock() - start
+    elapsed, first = clock() - start, contests[0].pairs()
     return tuple(
-        Reading(contest.pairs(), ratio, _settled(ratio, share, protocol), share, elapsed, rounds * contest.calls)
+        Reading(
+            contest.pairs(),
+            ratio,
+            _settled(ratio, share, protocol),
+            share,
+            elapsed,
+            rounds * contest.calls,
+            None if contest is contests[0] else contest.pairs().beside(first).interval(scatter=scatter),
+            warmth.steady,
+        )
         for contest, (ratio, share) in zip(contests, looks, strict=True)
     )
+
+
+def _few(rounds: int, wanted: int, left: float) -> bool:
+    """Whether pictures are missing that there is time for."""
+    return rounds < wanted and left > 0
 
 
 def _settled(ratio: Interval, undisturbed_share: float, protocol: Protocol) -> bool:

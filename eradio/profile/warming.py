@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,14 @@ _CHUNK = 3
 _TOLERANCE = 0.05
 _SHORTEST = 1e-9
 """Seconds a call takes at least, so that a clock too coarse for it leaves a number to divide by."""
+
+
+class Warmth(NamedTuple):
+    """What a warm-up found."""
+
+    seconds: tuple[float, ...]
+    """Of one call, network by network."""
+    steady: bool
 
 
 @dataclass
@@ -42,9 +51,7 @@ def timed(run: Run, calls: int, stopwatch: Clock) -> float:
     return (stopwatch() - start) / calls
 
 
-def warm_up(
-    runs: Sequence[Run], seconds: float, block_seconds: float, *, clock: Clock, stopwatch: Clock
-) -> tuple[float, ...]:
+def warm_up(runs: Sequence[Run], seconds: float, block_seconds: float, *, clock: Clock, stopwatch: Clock) -> Warmth:
     """Run all in turn until none gets faster any more, for at most `seconds` (and always once).
 
     Stationary means that the medians of two chunks of three blocks in a row differ by less than 5 % for all. Blocks
@@ -52,7 +59,7 @@ def warm_up(
     far shorter than one that is waited for.
 
     Returns:
-        Seconds of one call, network by network.
+        Seconds of one call, network by network, and whether all were stationary.
     """
     warm = [_Warm(run) for run in runs]
     start = clock()
@@ -61,5 +68,6 @@ def warm_up(
             one.block(block_seconds, stopwatch)
         done = len(warm[0].seconds)
         whole = done >= 2 * _CHUNK and done % _CHUNK == 0
-        if clock() - start >= seconds or (whole and all(one.stationary() for one in warm)):
-            return tuple(float(np.median(one.seconds[-_CHUNK:])) for one in warm)
+        steady = whole and all(one.stationary() for one in warm)
+        if steady or clock() - start >= seconds:
+            return Warmth(tuple(float(np.median(one.seconds[-_CHUNK:])) for one in warm), steady)

@@ -78,15 +78,15 @@ def run_trial(
 
 def measured(run: Run, network: Network, folder: Path) -> Measurement:
     """The network's throughput, from its folder or another study if it was measured on this machine before."""
-    path = folder / "measurement.json"
+    path, target = folder / "measurement.json", run.config.target
+    calibration = run.calibration() if target.precision == "int8" else None
+    own = identity(network.digest(), target, calibration)
     if path.exists():
         known = Measurement.parse(read_json(path), str(path))
-        if known.identity == identity(network.digest(), run.config.target):
+        if known.identity == own:
             return known
-    target = run.config.target
-    measurement = known_elsewhere(identity(network.digest(), target), stored_reference(target, run.folder))
+    measurement = known_elsewhere(own, stored_reference(target, run.folder))
     if measurement is None:
-        calibration = run.calibration() if target.precision == "int8" else None
         measurement = measure(network, target, canary_folder=run.folder, lock=run.device, calibration=calibration)
         keep(measurement)
     write_json(path, measurement.model_dump(mode="json"))

@@ -23,6 +23,9 @@ from eradio.subjects.find import find
 from eradio.subjects.footprint import footprint
 from eradio.subjects.pictures import calibration_for
 
+_NOTHING = (None, False)
+"""Options that were not given."""
+
 
 def profile_named(
     names: Sequence[str],
@@ -52,7 +55,8 @@ def profile_named(
     Raises:
         EradioError: an option is wrong, a network is not found, or could not be measured.
     """
-    targets, reason = targets_of(protocol=protocol, **options)
+    files = any(name.endswith(".onnx") for name in names)
+    targets, reason = targets_of(protocol=protocol, files=files, **options)
     words: dict[str, str] = {}
 
     def found(side: int) -> list[Subject]:
@@ -91,10 +95,14 @@ def coverage_named(
     Raises:
         EradioError: an option is not one of a coverage, a network is not found, or TensorRT-RTX is not installed.
     """
-    if engine not in ("auto", "tensorrt") or precision != "fp32" or others.get("largest_batch"):
+    usual = {"engine": ("auto", "tensorrt"), "precision": ("fp32",), "device": ("auto", "cuda"), "threads": (1,)}
+    usual |= {"protocol": ("standard",)}
+    given = {"engine": engine, "precision": precision, **others}
+    asked = [f"--{name.replace('_', '-')}" for name, value in given.items() if value not in usual.get(name, _NOTHING)]
+    if asked:
         raise EradioError(
-            "--coverage asks TensorRT for its operators, of the network in fp32, and runs nothing; leave --engine, "
-            "--precision and --largest-batch out."
+            "--coverage asks TensorRT for its operators, of the network in fp32, and runs nothing; leave "
+            f"{', '.join(asked)} out."
         )
     pairs = product(_numbers(sides, "--resolution"), _numbers(batches, "--batch"))
     wanted = [{"engine": "eager", "resolution": side, "batch": batch} for side, batch in pairs]
@@ -103,7 +111,15 @@ def coverage_named(
 
 
 def targets_of(
-    *, engine: str, device: str, precision: str, batches: str, sides: str, threads: int, protocol: str = "standard"
+    *,
+    engine: str,
+    device: str,
+    precision: str,
+    batches: str,
+    sides: str,
+    threads: int,
+    protocol: str = "standard",
+    files: bool = False,
 ) -> tuple[list[Target], str]:
     """One target a batch and resolution, and why this engine and device if either was `auto`.
 
@@ -114,7 +130,7 @@ def targets_of(
         raise EradioError(f"--device must be auto, cpu or cuda, not '{device}'.")
     if precision not in ("fp32", "fp16", "bf16", "int8"):
         raise EradioError(f"--precision must be fp32, fp16, bf16 or int8, not '{precision}'.")
-    choice = choose(engine, device, precision)  # type: ignore[arg-type]
+    choice = choose(engine, device, precision, files=files)  # type: ignore[arg-type]
     common = {"engine": choice.engine, "device": choice.device, "precision": precision, "threads": threads}
     common["protocol"] = protocol_named(protocol).model_dump()
     pairs = product(_numbers(sides, "--resolution"), _numbers(batches, "--batch"))

@@ -7,6 +7,7 @@ class TestMyEngine(EngineContract):
         return MyEngine()
 """
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +75,20 @@ class EngineContract:
         return Job(pictures, 1, device=device)
 
     @pytest.mark.parametrize("network", [Student(), Student(summary=False), Named()], ids=["both", "spatial", "named"])
+    def test_so_many_calls_take_so_many_times_as_long(self, engine, device):
+        """Coarsely, against an engine that answers before it has computed, or computes one call of many."""
+        wide = nn.Sequential(nn.Conv2d(3, 128, 3, 2), nn.Conv2d(128, 256, 3), nn.Conv2d(256, 256, 3)).eval()
+        pictures = torch.rand(4, 3, 128, 128)
+        with engine.prepare(wide.requires_grad_(False), Job(pictures, 1, device=device)) as prepared:
+            prepared.run(2)
+            seconds = {calls: [] for calls in (1, 12)}
+            for _ in range(3):
+                for calls, taken in seconds.items():
+                    start = time.perf_counter()
+                    prepared.run(calls)
+                    taken.append(time.perf_counter() - start)
+        assert min(seconds[12]) > 4 * min(seconds[1])
+
     def test_computes_what_eager_computes(self, engine, pictures, job, network):
         with torch.inference_mode():
             wanted = tuple(tensor.numpy() for tensor in tensors_in(network(pictures)))

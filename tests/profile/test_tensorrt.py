@@ -1,5 +1,6 @@
 """TensorRT on a device: the contract, and what it tells of a build. Without one: what is missing."""
 
+import hashlib
 import importlib.util
 import re
 
@@ -71,12 +72,22 @@ def test_each_precision_builds_one_engine_that_computes_the_same(student, job, p
 @pytest.mark.gpu
 @on_a_device
 @pytest.mark.usefixtures("apart")
-def test_a_second_build_takes_the_pinned_tactics(student, job):
-    digests = set()
+def test_a_second_build_takes_the_pinned_tactics(student, job, monkeypatch):
+    """The second build is given the first one's cache, and says the digest of what it was given."""
+    builds, build = [], tensorrt._build
+
+    def watched(folder):
+        given = folder / "timing.cache"
+        builds.append(given.read_bytes() if given.exists() else None)
+        build(folder)
+
+    monkeypatch.setattr(tensorrt, "_build", watched)
+    digests = []
     for _ in range(2):
         with load_engine("tensorrt").prepare(student, job("fp32")) as prepared:
-            digests.add(prepared.facts.timing_cache)
-    assert len(digests) == 1
+            digests.append(prepared.facts.timing_cache)
+    assert builds[0] is None
+    assert hashlib.sha256(builds[1]).hexdigest() == digests[1] == digests[0]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ LISTINGS: Mapping[str, Listing] = {
         "torch",
         "pip install torch",
         {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")},
+        ("triton",),
     ),
     "onnxruntime": Listing(
         f"{_HERE}.onnxruntime:OnnxRuntime",
@@ -52,7 +53,7 @@ LISTINGS: Mapping[str, Listing] = {
         "torch_tensorrt",
         "pip install 'eradio[tensorrt]'",
         {"cuda": ("fp32", "fp16", "bf16")},
-        ("torch-tensorrt", "tensorrt-cu13"),
+        ("torch-tensorrt", "tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
     ),
 }
 

@@ -107,7 +107,7 @@ def tensors_in(output: object) -> tuple[Tensor, ...]:
     if isinstance(output, Tensor):
         return (output,)
     if isinstance(output, dict):
-        return tensors_in([output[key] for key in sorted(output)])
+        return tensors_in([output[key] for key in sorted(output, key=str)])
     if isinstance(output, tuple | list):
         return tuple(tensor for part in output for tensor in tensors_in(part))
     return ()

@@ -48,6 +48,7 @@ class TensorRt:
             pinned = cache_folder() / "tensorrt" / f"{_identity(program, job, libraries)}.timing"
             if pinned.exists():
                 shutil.copyfile(pinned, here / "timing.cache")
+            given = (here / "timing.cache").read_bytes() if pinned.exists() else b""
             _build(here)
             if not pinned.exists() and (here / "timing.cache").exists():
                 write_atomically(pinned, lambda file: shutil.copyfile(here / "timing.cache", file))
@@ -56,7 +57,7 @@ class TensorRt:
                 raise EradioError(f"TensorRT built no engine for this network: nothing in it is its own. {_INSTEAD}")
             facts = Facts(
                 artifact_bytes=sum(plan.stat().st_size for plan in plans),
-                timing_cache=hashlib.sha256(pinned.read_bytes()).hexdigest() if pinned.exists() else None,
+                timing_cache=hashlib.sha256(given or pinned.read_bytes()).hexdigest() if pinned.exists() else None,
                 **read_json(here / "facts.json"),
             )
             with quietly():
