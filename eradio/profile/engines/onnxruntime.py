@@ -114,7 +114,7 @@ class _Prepared(Prepared):
 
     def outputs(self) -> Outputs:
         self.run()
-        return tuple(np.array(output, dtype=np.float32) for output in self._binding.copy_outputs_to_cpu())
+        return tuple(np.asarray(output, dtype=np.float32) for output in self._binding.copy_outputs_to_cpu())
 
     def close(self) -> None:
         self._binding = self._session = None
