@@ -36,7 +36,7 @@ _FREE = """
     rms_norm roll rot90 round rrelu rsqrt rsub scatter scatter_add select_scatter selu selu_ sigmoid sigmoid_ sign
     silu silu_ sin softmax softplus softshrink sort sqrt square squeeze_ stack std std_mean sub sub_ sum swapaxes
     take_along_dim tan tanh tanh_ tensor_split threshold tile topk trapz tril triu trunc unflatten unfold unsqueeze_
-    upsample_bilinear2d_aa var var_mean view_as where zero_ zeros_like
+    var var_mean view_as where zero_ zeros_like
 """
 _IGNORED = tuple("aten::" + name for name in _FREE.split())
 """Element-wise, pooling, reducing and moving operations: no multiply-accumulate of theirs is counted."""

@@ -51,8 +51,9 @@ def _throughput(profile: Profile) -> Table:
     several, rivals = len(targets) > 1, len(rows) > len(targets)
     grid = Table(caption=_caption(profile), caption_justify="left")
     grid.add_column("network", overflow="fold")
-    headings = [*(["px", "batch"] if several else []), "images/s", "95 % interval", "× canary", "ms a call"]
-    for heading in [*headings, *(["× first", "rank"] if rivals else [])]:
+    ratio = "× first" if rivals else "× canary"
+    headings = [*(["px", "batch"] if several else []), "images/s", "95 % interval", ratio, "ms a call"]
+    for heading in [*headings, *(["rank"] if rivals else [])]:
         grid.add_column(heading, justify="right", no_wrap=True)
     grid.add_column("verdict", no_wrap=True)
     for row in rows:
@@ -64,15 +65,15 @@ def _throughput(profile: Profile) -> Table:
             *([str(found.target.resolution), str(found.target.batch)] if several else []),
             f"{images.value:,.{places}f}",
             f"{images.low:,.{places}f} to {images.high:,.{places}f}",
-            f"{found.ratio.value:.4g} ± {found.ratio.half_width():.1%}",
+            _times(found.against_first if rivals else found.ratio),
             f"{found.latency_ms:.2f}",
-            *([_beside(found.against_first), row.rank.words()] if rivals else []),
+            *([row.rank.words()] if rivals else []),
             found.verdict if found.undisturbed != 0 else "disturbed",
         )
     return grid
 
 
-def _beside(ratio: Interval | None) -> str:
+def _times(ratio: Interval | None) -> str:
     return "1" if ratio is None else f"{ratio.value:.4g} ± {ratio.half_width():.1%}"
 
 

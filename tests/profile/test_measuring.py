@@ -225,3 +225,59 @@ def test_only_constant_parameters_are_disturbed_and_always_alike():
     assert torch.equal(first.weight, second.weight)
     assert len(set(first.weight.tolist())) == 8
     assert bool(((first.weight - 1).abs() < 0.6).all())
+
+
+class Odd(nn.Module):
+    """Does something of which nobody knows what it costs."""
+
+    def forward(self, pictures):
+        return pictures.mean((0, 1)).matrix_exp()
+
+
+def test_what_cannot_be_counted_is_measured_all_the_same(store):
+    found = measure_module(Odd(), "odd", quick("eager"), canary_folder=store, lock=None)
+    assert found.throughput.value > 0
+    assert found.gmacs is None
+    assert any("linalg_matrix_exp costs is not known" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RuntimeError("a later call"), r"late cannot be measured with eager: RuntimeError: a later call\."),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "late does not fit the memory"),
+        (MemoryError(), "late does not fit the memory"),
+    ],
+)
+def test_what_a_network_raises_in_the_middle_is_a_sentence(store, error, words):
+    class Late(nn.Module):
+        calls = 0
+
+        def forward(self, pictures):
+            Late.calls += 1
+            if Late.calls > 12:
+                raise error
+            return pictures.mean((2, 3))
+
+    with pytest.raises(EradioError, match=words):
+        measure_module(Late(), "late", quick("eager"), canary_folder=store, lock=None)
+
+
+def test_an_empty_weight_and_keys_of_two_kinds_are_measured(store):
+    class Strange(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.nothing = nn.Parameter(torch.zeros(0))
+
+        def forward(self, pictures):
+            return {"mean": pictures.mean((2, 3)), 3: pictures.amax((2, 3))}
+
+    found = measure_module(Strange(), "strange", quick("eager"), canary_folder=store, lock=None)
+    assert found.throughput.value > 0
+
+
+def test_calibration_pictures_belong_to_the_identity_of_8_bit_integers():
+    eight, single = Target(precision="int8"), Target()
+    first, second = torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
+    assert identity("a", eight, first) != identity("a", eight, second)
+    assert identity("a", single, first) == identity("a", single)

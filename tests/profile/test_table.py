@@ -128,6 +128,21 @@ def test_unsettled_rows_and_shared_ranks_are_explained():
     assert "not told apart" in text
 
 
+def test_networks_of_one_run_are_set_beside_the_first():
+    faster = row("b", (1, 1))
+    ratio = Interval(value=6.25, low=6.0, high=6.5)
+    faster = faster.model_copy(update={"measurement": faster.measurement.model_copy(update={"against_first": ratio})})
+    text = shown(profile(row("a", (2, 2)), faster))
+    assert "6.25 ± 4.0%" in text
+    assert "over those of a in the same run" in text
+
+
+def test_a_machine_that_was_never_undisturbed_is_said():
+    found = row(verdict="unsettled")
+    found = found.model_copy(update={"measurement": found.measurement.model_copy(update={"undisturbed": 0.0})})
+    assert "never as fast as usual" in shown(profile(found))
+
+
 def test_what_an_engine_leaves_to_another_is_listed():
     assert "left to PyTorch: 2 roll" in shown(profile(row(fallback=("2 roll",))))
 
@@ -137,11 +152,11 @@ def test_a_sweep_has_a_row_for_each_target_and_the_largest_batch():
     text = shown(profile(*rows, largest_batch={"e_radio_mini": LargestBatch(pictures=1234, beyond="no memory")}))
     for part in ("px", "batch", "64 × 1", "96 × 8"):
         assert part in text
-    assert "e_radio_mini: 1,234 pictures a call fit the memory that is free; a sixteenth more do not." in text
+    assert "e_radio_mini at 64 px: 1,234 pictures a call fit the memory that is free; a sixteenth more do not." in text
     nothing = shown(profile(*rows, largest_batch={"a": LargestBatch(pictures=0, beyond="no memory")}))
-    assert "a: not one picture a call fits the memory that is free." in nothing
+    assert "a at 64 px: not one picture a call fits the memory that is free." in nothing
     slow = shown(profile(*rows, largest_batch={"a": LargestBatch(pictures=0, beyond="too slow")}))
-    assert "a: one picture a call took too long to try." in slow
+    assert "a at 64 px: one picture a call took too long to try." in slow
 
 
 @pytest.mark.parametrize("width", [100, 120])

@@ -120,11 +120,25 @@ def test_a_slow_network_still_gets_enough_calls_for_an_interval():
     assert len(reading.pairs.candidate) == FEWEST_ROUNDS
 
 
-def test_a_run_goes_on_until_the_candidate_has_processed_as_many_pictures_as_asked_for():
-    reading = measured(machine(), Protocol(min_samples=24_576), samples_a_call=8)
+def test_a_run_goes_on_until_the_candidate_has_processed_as_many_pictures_as_asked_for_or_time_is_up():
+    patient = Protocol(min_samples=24_576, max_seconds=100.0)
+    reading = measured(machine(), patient, samples_a_call=8)
     assert 24_576 <= reading.calls * 8 < 24_576 + 2 * 5 * 8
     assert reading.settled
-    assert reading.seconds > SEARCH.max_seconds
+    assert SEARCH.max_seconds < reading.seconds < 100
+    short = measured(machine(), Protocol(min_samples=24_576), samples_a_call=8)
+    assert short.calls * 8 < 24_576
+    assert short.seconds == pytest.approx(SEARCH.max_seconds, abs=0.2)
+
+
+def test_candidates_are_set_beside_the_first_of_their_run():
+    simulated = machine(white=0.02)
+    twice = [simulated.candidate, lambda calls: simulated.candidate(2 * calls)]
+    first, second = compare(twice, simulated.canary, SEARCH, clock=simulated.clock, stopwatch=simulated.stopwatch)
+    assert first.against_first is None
+    assert second.against_first.low <= 0.5 <= second.against_first.high
+    assert second.against_first.half_width() < 0.05
+    assert first.warm
 
 
 @given(candidate=st.floats(1e-4, 1.0), canary=st.floats(1e-4, 1.0))
