@@ -10,7 +10,8 @@ Every network's record goes to a file, so an interrupted benchmark goes on where
 
     python benchmarks/teachers_against_e_radio.py [file] [options of `eradio profile`]      about an hour
 
-On a GPU: --device cuda --precision fp16 --batch 64.
+On a GPU (--device cuda --precision fp16 --batch 64) ratios to the canary differ by 1.5 to 4 % between runs, which these
+intervals do not hold: there `eradio profile` of all in one run says more.
 """
 
 import json

@@ -41,6 +41,8 @@ def _recorded(compiled: Callable[[Tensor], tuple[Tensor, ...]], pictures: Tensor
     """The compiled calls as one CUDA graph; as they are, if they do what a graph cannot hold."""
     try:
         return RecordedPrepared(compiled, pictures)
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError:
         plain.facts = Facts(fallback=("the launching of kernels, as the calls cannot be recorded as a CUDA graph",))
         return plain
