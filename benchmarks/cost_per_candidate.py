@@ -5,7 +5,8 @@ same steps in one process on one thread, turn about, so that the machine's drift
 is made live, eight students of one network each take a step on it, and the batch is read from the cache. A cohort of K
 costs the batch once and K steps. With T the teachers' forward time for a batch and F the student's with its heads,
 three times for forward and backward, the bounds are 1 + T / 3F for a cache and K (T + 3F) / (T + 3KF) for a cohort.
-They know nothing of the pictures: the time to make them is taken off before a ratio is set beside its bound.
+The cache's files were written just before, so they come from memory, not from a disk. The bounds know nothing of the
+pictures: the time to make them is taken off before a ratio is set beside its bound.
 
 Teachers: the three that are shipped; and three of the size of ViT-S, ViT-B and ViT-B (random weights, as slow as
 trained ones) of patch 8 at 64 pixels.

@@ -2,9 +2,9 @@
 
 Named alternative: torchvision's plain loader, `ImageFolder` with `RandomResizedCrop` and `RandomHorizontalFlip`, in
 this process as all others. All arms make batches of 64 of 224 pixels, turn about in one run on one thread, from the
-same 512 JPEG files of 500 by 375 pixels (scenes, quality 90); pictures a second and core, with 95 % intervals. Then a
-training of a small student from each source with one process that makes pictures ahead: the share of its steps that it
-waited.
+same 512 JPEG files of 500 by 375 pixels (scenes, quality 90), but for `scenes`, which are drawn as they are asked for;
+pictures a second and core, with 95 % intervals. Then a training of a small student from each source with one process
+that makes pictures ahead: the share of its steps that it waited.
 
     python benchmarks/data_rates.py [rounds]      about 10 minutes for 20
 """

@@ -70,7 +70,8 @@ def killed_and_resumed(config: Path, out: Path) -> None:
         time.sleep(0.05)
     time.sleep(5)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    if process.wait() != -signal.SIGKILL:
+        sys.exit("the run ended before it could be killed; give more steps")
     run([NETWORK], config, out)
 
 

@@ -15,3 +15,8 @@ class NetworkError(EradioError):
 
 class MachineError(EradioError):
     """The machine refused (no room, no permission, a lock that is not given back): no network is to blame."""
+
+
+def networks_own(error: Exception) -> bool:
+    """Whether what went wrong while teaching is the network's failure, so that all else goes on without it."""
+    return isinstance(error, NetworkError) or not isinstance(error, EradioError | OSError)

@@ -6,6 +6,7 @@ what they have in common with earlier ones.
 
 import json
 import os
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from eradio.description import digest_of
 from eradio.distill.pages import Page
-from eradio.distill.recipe import CODE_EPOCH, Recipe
+from eradio.distill.recipe import CODE_EPOCH
 from eradio.distill.scales import Scales
 from eradio.distill.squares import shifts_at
 from eradio.distill.targets import Batch, LiveTargets
@@ -33,7 +34,11 @@ _LIBRARIES = ("pillow", "numpy", "torch", "timm", "open_clip_torch", "segment_an
 _PATIENCE_SECONDS = 300.0
 """Computing a page takes well under a minute; whoever holds its lock for longer is stopped or stuck."""
 
-_PICTURES = "pictures"
+_SAY_SECONDS = 600.0
+
+PICTURES = "pictures"
+"""Stands among the teachers' names."""
+
 _CHECKSUM = "crc32"
 ENTRY = "entry.json"
 """What an entry is, in words; when it was last opened is this file's time."""
@@ -50,6 +55,8 @@ class CachedTargets:
     def __init__(self, live: LiveTargets, folder: Path) -> None:
         self._live = live
         self._folder = folder
+        self._facts: dict[Path, dict[str, object]] = {}
+        self._said = -_SAY_SECONDS
 
     @property
     def scales(self) -> Scales:
@@ -78,19 +85,31 @@ class CachedTargets:
         """The pages of which some file is not there yet."""
         return [page for page in pages if not self._complete(page)]
 
+    def lacking(self, pages: Iterable[Page]) -> Iterator[tuple[Page, str]]:
+        """Of the pages what is not there yet: `PICTURES`, or a teacher's name."""
+        for page in pages:
+            yield from ((page, name) for name, path in self._paths(page).items() if not path.exists())
+
     @cached_property
     def _entries(self) -> dict[str, Path]:
-        """The folder of the pictures and of each teacher's answers, said to be in use."""
-        entries = {}
-        for name, facts in entry_facts(self._live).items():
-            entries[name] = self._folder / digest_of(facts)
-            if not (entries[name] / ENTRY).exists():
-                write_json(entries[name] / ENTRY, facts)
-            os.utime(entries[name] / ENTRY)
-        return entries
+        """The folder of the pictures and of each teacher's answers."""
+        known = {name: (self._folder / digest_of(facts), facts) for name, facts in entry_facts(self._live).items()}
+        self._facts = dict(known.values())
+        return {name: folder for name, (folder, _) in known.items()}
+
+    def _use(self) -> None:
+        """Say now and then that the entries are in use, and what they are, should they have been removed meanwhile."""
+        if time.monotonic() - self._said < _SAY_SECONDS and all((one / ENTRY).exists() for one in self._facts):
+            return
+        for folder, facts in self._facts.items():
+            if not (folder / ENTRY).exists():
+                write_json(folder / ENTRY, facts)
+            os.utime(folder / ENTRY)
+        self._said = time.monotonic()
 
     def _whole(self, page: Page) -> Batch:
         found = self._read(page)
+        self._use()
         if found is None:
             with locked(self._lock(page), timeout=_PATIENCE_SECONDS):
                 found = self._read(page) or self._compute(page)
@@ -98,11 +117,12 @@ class CachedTargets:
 
     def _compute(self, page: Page) -> Batch:
         """Ask the teachers whose answers are missing, and write those, and the pictures if they are."""
+        self._use()
         known = {name: _read(path) for name, path in self._paths(page).items()}
-        batch = self._live.answered(page, [name for name, one in known.items() if name != _PICTURES and one is None])
-        if known[_PICTURES] is None:
+        batch = self._live.answered(page, [name for name, one in known.items() if name != PICTURES and one is None])
+        if known[PICTURES] is None:
             told = {"unreadable": json.dumps(batch.unreadable)}
-            _write(self._paths(page)[_PICTURES], {_PICTURES: batch.pictures}, told)
+            _write(self._paths(page)[PICTURES], {PICTURES: batch.pictures}, told)
         for name, answer in batch.targets.items():
             _write(self._paths(page)[name], _named(answer), {})
         return self._read(page) or self._live.batch(page)
@@ -114,10 +134,10 @@ class CachedTargets:
             if one is None:
                 return None
             found[name] = one
-        (pictures, told), names = found.pop(_PICTURES), tuple(found)
+        (pictures, told), names = found.pop(PICTURES), tuple(found)
         targets = {name: Features(one.get("summary"), one["spatial"]) for name, (one, _) in found.items()}
         shifts = shifts_at(self._live.recipe, page, names)
-        return Batch(pictures[_PICTURES], targets, tuple(json.loads(told["unreadable"])), shifts)
+        return Batch(pictures[PICTURES], targets, tuple(json.loads(told["unreadable"])), shifts)
 
     def _complete(self, page: Page) -> bool:
         return all(path.exists() for path in self._paths(page).values())
@@ -125,13 +145,13 @@ class CachedTargets:
     def _paths(self, page: Page) -> dict[str, Path]:
         """The files of a page: of its pictures, and of each of its teachers in the recipe's order."""
         wanted = self._live.recipe.teachers_of(page.partition)
-        names = [_PICTURES, *(spec.name for spec in self._live.recipe.teachers if spec.name in wanted)]
+        names = [PICTURES, *(spec.name for spec in self._live.recipe.teachers if spec.name in wanted)]
         file = f"{page.part}-{page.number:06d}{_suffix(page)}.safetensors"
         return {name: self._entries[name] / file for name in names}
 
     def _lock(self, page: Page) -> Path:
         # One lock for a few pages keeps the folder small; it only ever delays a page of the same residue.
-        return self._entries[_PICTURES] / f"filling-{page.part}-{page.number % 32}{_suffix(page)}.lock"
+        return self._entries[PICTURES] / f"filling-{page.part}-{page.number % 32}{_suffix(page)}.lock"
 
 
 def entry_facts(live: LiveTargets) -> dict[str, dict[str, object]]:
@@ -144,7 +164,7 @@ def entry_facts(live: LiveTargets) -> dict[str, dict[str, object]]:
         "versions": {name: version(name) for name in _LIBRARIES},
     }
     return {
-        _PICTURES: {"what": _PICTURES, **common},
+        PICTURES: {"what": PICTURES, **common},
         **{
             teacher.name: {
                 "what": f"answers of a {spec.kind}",
@@ -152,21 +172,13 @@ def entry_facts(live: LiveTargets) -> dict[str, dict[str, object]]:
                 "view": spec.view,
                 "place": place if recipe.shift else None,
                 "device": live.device,
-                "balance": _balance_of(recipe, spec.name),
+                "scale": live.scales[spec.name].digest() if spec.name in live.scales else None,
                 "stored": recipe.stored,
                 **common,
             }
             for place, (spec, teacher) in enumerate(zip(recipe.teachers, live.teachers, strict=True))
         },
     }
-
-
-def _balance_of(recipe: Recipe, teacher: str) -> object:
-    """How a teacher's answers are balanced, and by the pictures of which partition."""
-    if recipe.balance.summary == recipe.balance.spatial == "none":
-        return None
-    place = next(number for number in range(len(recipe.partitions)) if teacher in recipe.teachers_of(number))
-    return [recipe.balance.model_dump(mode="json"), place]
 
 
 def _suffix(page: Page) -> str:

@@ -1,14 +1,14 @@
 """How the teachers' answers are come by, chosen once from sizes, and why in words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from eradio.distill.cache import CachedTargets
+from eradio.distill.cache import PICTURES, CachedTargets
 from eradio.distill.pages import Page, pages
 from eradio.distill.recipe import Recipe
 from eradio.distill.stored import rounding_errors, told
-from eradio.distill.targets import Batch, LiveTargets
+from eradio.distill.targets import LiveTargets
 from eradio.errors import EradioError
 
 _WORTH_ASKING = 2e9
@@ -44,6 +44,7 @@ def choose(
     free: int,
     students: int = 1,
     together: bool = False,
+    given: bool = False,
     agree: Agree = agreed,
 ) -> Choice:
     """Choose, and say why.
@@ -59,6 +60,7 @@ def choose(
         free: bytes of the disk.
         students: how many are going to be taught.
         together: whether they are in lock-step.
+        given: whether the cache's folder was named, to be shared with other runs.
         agree: asked before much is written.
 
     Raises:
@@ -71,10 +73,10 @@ def choose(
         return Choice(other, f"{recipe.targets} targets, as the recipe asks")
     every = pages(recipe, range(steps), len(live.data[1]))
     once = recipe.repeat is None or recipe.repeat >= steps
-    if recipe.targets == "auto" and once and (students == 1 or together):
+    if recipe.targets == "auto" and once and not given and (students == 1 or together):
         whom = "all students at once" if together else "the student"
         return Choice(other, f"{other} targets: every batch is shown to {whom}, and once")
-    needed = planned_bytes(live, cached.missing(every))
+    needed = planned_bytes(live, cached.lacking(every))
     size = f"{needed / 1e6:.0f} MB of teacher targets to be written, {free / 1e9:.1f} GB free"
     if recipe.stored == "int8":
         size += f". {told(recipe, _errors(recipe, live, every))}"
@@ -91,23 +93,33 @@ def choose(
     return Choice("cached", f"cached targets: {size}")
 
 
-def planned_bytes(live: LiveTargets, wanted: Sequence[Page]) -> int:
-    """Size in bytes of pages yet to be stored, judged by one of each partition and resolution."""
-    sizes: dict[tuple[int, int], float] = {}
+def planned_bytes(live: LiveTargets, wanted: Iterable[tuple[Page, str]]) -> int:
+    """Size in bytes of what is yet to be stored, judged by a few pictures of each partition and resolution.
+
+    Args:
+        live: whose answers are measured.
+        wanted: pages with the teacher whose answers are missing, or with `PICTURES`.
+    """
+    sizes: dict[tuple[int, int], dict[str, float]] = {}
     total = 0.0
-    for page in wanted:
+    for page, name in wanted:
         kind = page.partition, live.ahead.side(page)
         if kind not in sizes:
-            batch = live.batch(page)
-            sizes[kind] = page_bytes(batch) / len(batch.pictures)
-        total += sizes[kind] * live.recipe.partitions[page.partition].batch
+            sizes[kind] = _picture_bytes(live, page)
+        total += sizes[kind][name] * live.recipe.partitions[page.partition].batch
     return round(total)
 
 
-def page_bytes(batch: Batch) -> int:
-    """Size in bytes of a batch as it is stored."""
-    answers = [tensor for answer in batch.targets.values() for tensor in answer if tensor is not None]
-    return batch.pictures.nbytes + sum(tensor.nbytes for tensor in answers)
+def _picture_bytes(live: LiveTargets, page: Page) -> dict[str, float]:
+    """Bytes of one picture of a page, and of each teacher's answer to it."""
+    mosaics = any(spec.view == "mosaic" for spec in live.recipe.teachers)
+    some = page._replace(rows=None if mosaics or page.part == "validation" else range(2))
+    batch = live.batch(some)
+    count = len(batch.pictures)
+    answers = {
+        name: sum(part.nbytes for part in answer if part is not None) / count for name, answer in batch.targets.items()
+    }
+    return {PICTURES: batch.pictures.nbytes / count, **answers}
 
 
 def _errors(recipe: Recipe, live: LiveTargets, every: Sequence[Page]) -> Any:

@@ -18,6 +18,7 @@ from eradio.distill.recipe import Recipe
 from eradio.distill.scales import read_scales, write_scales
 from eradio.distill.setting import Setting
 from eradio.distill.targets import LiveTargets, Targets
+from eradio.errors import EradioError
 from eradio.files import read_json, write_json
 
 _SCALES, _CHOICE = "scales.safetensors", "targets.json"
@@ -73,7 +74,8 @@ class Classroom:
                     live,
                     cached,
                     steps=self.recipe.steps,
-                    free=shutil.disk_usage(folders[0]).free,
+                    free=free_bytes(self.cache or folders[0]),
+                    given=self.cache is not None,
                     students=len(folders),
                     together=len(folders) > 1,
                     agree=self.agree,
@@ -96,10 +98,19 @@ class Classroom:
                 self.console.print(f"Measuring the teachers' scales on {self.recipe.balance.pictures} pictures.")
             scales = self.live.measured_scales() if known is None else read_scales(known)
             for folder in folders:
-                if not (folder / _SCALES).exists():
-                    write_scales(folder / _SCALES, scales)
+                path = folder / _SCALES
+                if not path.exists():
+                    write_scales(path, scales)
+                elif any(scales[name].digest() != one.digest() for name, one in read_scales(path).items()):
+                    raise EradioError(f"{folder} was begun with other scales of the teachers; teach it by itself.")
         wait_for_all()
         return self.live.balanced(read_scales(folders[0] / _SCALES))
+
+
+def free_bytes(folder: Path) -> int:
+    """Room on the disk that a folder is on, or is going to be."""
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    return shutil.disk_usage(there).free
 
 
 def _known(folders: Sequence[Path], name: str) -> Path | None:

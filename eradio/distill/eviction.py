@@ -63,11 +63,11 @@ def evict(folder: Path, keep: int) -> list[Entry]:
     Raises:
         EradioError: the folder is no cache of targets.
     """
-    removed, total = [], 0
-    for entry in entries(folder):
-        total += entry.size
-        if total > keep:
-            shutil.rmtree(entry.folder, ignore_errors=True)
-            removed.append(entry)
-            total -= entry.size
+    found, removed = entries(folder), []
+    total = sum(entry.size for entry in found)
+    while found and total > keep:
+        entry = found.pop()
+        shutil.rmtree(entry.folder, ignore_errors=True)
+        removed.append(entry)
+        total -= entry.size
     return removed

@@ -5,7 +5,7 @@ another above ("mode switching", RADIOv2.5, arXiv 2412.07679: zero-shot fell fro
 pixels). A score at one resolution cannot show it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,8 @@ from eradio.distill.data import Dataset, whole_pictures
 from eradio.distill.losses import match_maps
 from eradio.distill.student import Student
 from eradio.distill.teachers import Teacher
+from eradio.distill.teachers.spec import View
+from eradio.distill.teachers.view import seen
 from eradio.features import Features
 from eradio.search_space import Backbone
 
@@ -36,7 +38,12 @@ class Fidelity:
 
 @torch.no_grad()
 def fidelities(
-    student: Student, teachers: Sequence[Teacher], data: Dataset, sides: Sequence[int], count: int
+    student: Student,
+    teachers: Sequence[Teacher],
+    data: Dataset,
+    sides: Sequence[int],
+    count: int,
+    views: Mapping[str, View] | None = None,
 ) -> Iterator[Fidelity]:
     """Fidelity of every head at every resolution; summaries are compared by direction, maps as they are.
 
@@ -46,6 +53,7 @@ def fidelities(
         data: pictures.
         sides: in pixels.
         count: how many pictures.
+        views: how each teacher looks at them, by name; at its own side where it is not said.
     """
     student.eval()
     for side in sides:
@@ -54,8 +62,9 @@ def fidelities(
         sums: dict[str, _Sums] = {}
         for pictures in torch.split(whole_pictures(data, side, count), _CHUNK):
             answers = student(pictures)
+            looked = {one.name: seen(one, pictures, (views or {}).get(one.name, "own")) for one in teachers}
             for teacher in teachers:
-                for name, answer, target in _pairs(teacher.name, answers[teacher.name], teacher(pictures)):
+                for name, answer, target in _pairs(teacher.name, answers[teacher.name], looked[teacher.name]):
                     sums.setdefault(name, _Sums(target.shape[1])).add(answer, target)
         for name, one in sums.items():
             yield Fidelity(name, side, one.fidelity())

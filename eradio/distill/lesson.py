@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import set_checkpoint_early_stop
 
 from eradio.distill.grouped_norm import group_norms
-from eradio.distill.losses import alignment_loss, distillation_losses
+from eradio.distill.losses import Shift, alignment_loss, distillation_losses
 from eradio.distill.recipe import ALIGNMENT, Recipe
 from eradio.distill.scales import Scales
 from eradio.distill.squares import Shifts
@@ -59,7 +59,7 @@ class Lesson(nn.Module):
         aim = None if other is None else self._aim(pictures, other)
         answers, own = self._answers(pictures, targets.keys())
         single = {name: answer.float() for name, answer in answers.items()}
-        parts = {name: (_part(down, side), _part(right, side)) for name, (down, right) in shifts.items()}
+        parts = {name: Shift(*one, Fraction(STRIDE, side)) for name, one in shifts.items()}
         losses = distillation_losses(single, targets, recipe.summary, recipe.spatial, self._dispersions, parts)
         named = {self._name(name, partition): loss for name, loss in losses.items()}
         if aim is not None:
@@ -88,7 +88,3 @@ class Lesson(nn.Module):
     def _name(self, loss: str, partition: int) -> str:
         teacher, _, part = loss.rpartition("/")
         return f"{self._recipe.head_name(teacher, partition)}/{part}"
-
-
-def _part(patches: int, side: int) -> Fraction:
-    return Fraction(patches * STRIDE, side)

@@ -6,6 +6,7 @@ The terms are those of AM-RADIO (arXiv 2312.06709, section 3), PHI-S (arXiv 2410
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -77,8 +78,14 @@ def summary_loss(student: Tensor, teacher: Tensor, weights: SummaryLoss, dispers
     return loss + weights.angle * angle_loss(student, teacher, dispersion) if weights.angle else loss
 
 
-Shift = tuple[Fraction, Fraction]
-"""How far a square of a picture begins below and to the right of another, in parts of the square's side."""
+class Shift(NamedTuple):
+    """How far a square of a picture begins below and to the right of another."""
+
+    down: int
+    """Patches."""
+    right: int
+    patch: Fraction
+    """Side of a patch in parts of the square's."""
 
 
 def spatial_loss(student: Tensor, teacher: Tensor, weights: SpatialLoss, shift: Shift | None = None) -> Tensor:
@@ -91,7 +98,7 @@ def spatial_loss(student: Tensor, teacher: Tensor, weights: SpatialLoss, shift: 
         shift: of the teacher's square from the student's; the places they have in common count.
 
     Raises:
-        EradioError: it is no whole number of places.
+        EradioError: a patch is no whole number of places.
     """
     student, teacher = match_maps(student, teacher)
     if shift is not None:
@@ -180,13 +187,13 @@ def _common(student: Tensor, teacher: Tensor, weights: SummaryLoss | SpatialLoss
 
 
 def _places(shift: Shift, size: tuple[int, int]) -> tuple[int, int]:
-    rows, columns = (part * places for part, places in zip(shift, size, strict=True))
+    rows, columns = (shift.patch * places for places in size)
     if rows.denominator > 1 or columns.denominator > 1:
         raise EradioError(
             f"Maps of {size[0]}x{size[1]} places cannot be shifted by whole patches of these pictures. Let the "
             "teachers look at the pictures as they are (view: pictures), or leave 'shift' out."
         )
-    return int(rows), int(columns)
+    return shift.down * int(rows), shift.right * int(columns)
 
 
 def _resized(features: Tensor, size: tuple[int, int]) -> Tensor:

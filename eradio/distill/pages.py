@@ -105,6 +105,7 @@ class Ahead:
         self.side = printer.side
         self._printer = printer
         self._coming: Iterator[tuple[Page, Printed | Exception]] = iter(())
+        self._next: tuple[Page, Printed | Exception] | None = None
 
     @contextmanager
     def of(self, pages: Iterable[Page], workers: int) -> Iterator[None]:
@@ -118,17 +119,25 @@ class Ahead:
         try:
             yield
         finally:
-            self._coming = iter(())
+            self._coming, self._next = iter(()), None
 
     def print(self, page: Page) -> Printed:
         """A page: the next one that was printed ahead, if it is that, or printed now."""
         if page.part == "train":
-            found = next(self._coming, None)
-            if found is not None and found[0] == page:
-                if isinstance(found[1], Exception):
-                    raise found[1]
-                return found[1]
+            self._next = self._next or next(self._coming, None)
+            # Pages that were not asked for after all, since others had made them, are passed over.
+            while self._next is not None and _place(self._next[0]) < _place(page):
+                self._next = next(self._coming, None)
+            if self._next is not None and self._next[0] == page:
+                printed, self._next = self._next[1], None
+                if isinstance(printed, Exception):
+                    raise printed
+                return printed
         return self._printer[page]
+
+
+def _place(page: Page) -> tuple[int, int]:
+    return page.number, page.partition
 
 
 def training_pages(recipe: Recipe, step: int) -> list[Page]:

@@ -10,7 +10,7 @@ from eradio.distill.teachers import TeacherSpec, shipped
 from eradio.errors import EradioError
 
 # Raised whenever a change of the code changes what a training run computes, so that nothing stale is reused.
-CODE_EPOCH = 3
+CODE_EPOCH = 4
 
 ALIGNMENT = "alignment"
 """What the loss between the student's own maps is called."""
@@ -251,6 +251,9 @@ class Recipe(Description):
         self._check_partitions(set(names))
         if self.summary is None and self.spatial is None:
             raise ValueError("summary and spatial are both null, so there is nothing to learn; give one of them")
+        smallest = min(side for one in self.partitions for side in one.every_side())
+        if 16 * self.shift >= smallest:
+            raise ValueError(f"squares that lie {self.shift} patches of 16 apart share nothing of {smallest} pixels")
         parts = {"summary": self.summary, "spatial": self.spatial}
         loose = [part for part, loss in parts.items() if loss and getattr(self.balance, part) not in _UNIT]
         if self.stored == "int8" and loose:

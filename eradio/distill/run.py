@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from eradio.distill.cache import CachedTargets
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.choice import Agree, agreed
 from eradio.distill.classroom import Classroom
@@ -28,7 +29,7 @@ from eradio.distill.student import Student, new_student
 from eradio.distill.targets import Targets
 from eradio.distill.teachers.licence import LICENCES
 from eradio.distill.trainer import DivergedError, Outcome, StoppedError, Trainer
-from eradio.errors import EradioError, NetworkError
+from eradio.errors import EradioError, networks_own
 from eradio.files import read_json, write_json
 from eradio.locks import try_lock
 from eradio.manifest import environment
@@ -87,7 +88,7 @@ def distil(
         with _progress(own) as progress:
             lessons = {folder: _Lessons(run, targets, progress) for folder, run in runs.items()}
             begun = min(one.begun for one in lessons.values())
-            with room.live.ahead.of(_sheets(room, begun), workers):
+            with room.live.ahead.of(_sheets(room, begun, targets), workers):
                 return _taught(lessons, targets, stop)
 
 
@@ -107,8 +108,8 @@ def _taught(
             stopped.append(end)
         elif isinstance(end, DivergedError):
             ends[folder] = EradioError(f"The training diverged: {end}. Lower the learning rate.")
-        elif isinstance(end, NetworkError):
-            ends[folder] = end
+        elif networks_own(end):
+            ends[folder] = end if isinstance(end, EradioError) else _failure(end)
         else:
             raise end
         if len(lessons) == 1 and isinstance(failed := ends.get(folder), EradioError):
@@ -116,6 +117,12 @@ def _taught(
     if stopped:
         raise min(stopped, key=lambda one: one.step)
     return ends
+
+
+def _failure(error: Exception) -> EradioError:
+    """What a network raised, as a sentence."""
+    why = " ".join(str(error).split()).rstrip(".")[:300]
+    return EradioError(f"This network cannot be taught by this recipe: {type(error).__name__}: {why}.")
 
 
 @dataclass(frozen=True)
@@ -222,13 +229,16 @@ def _fitted(network: Network, recipe: Recipe) -> Network:
     return choose_windows(network, (side, side), "fit") if isinstance(network, Architecture) else network
 
 
-def _sheets(room: Classroom, begun: int) -> Iterator[Page]:
-    """The pages of training that this process is going to ask for."""
+def _sheets(room: Classroom, begun: int, targets: Targets) -> Iterator[Page]:
+    """The pages of training that this process is going to ask the teachers for."""
     shares = room.setting.shares(room.recipe, norms=False)
     for step in range(begun, room.recipe.steps):
         by_partition = training_pages(room.recipe, step)
-        for share in shares:
-            yield share.of(by_partition[share.partition])
+        wanted = [(share, by_partition[share.partition]) for share in shares]
+        if isinstance(targets, CachedTargets):
+            yield from targets.missing(page for _, page in wanted)
+        else:
+            yield from (share.of(page) for share, page in wanted)
 
 
 def _digest(path: Path) -> str:

@@ -1,5 +1,6 @@
 """What a teacher's features are like over the first training pictures, and how the recipe brings them to one scale."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,14 @@ class Scale:
     spatial: Balanced | None
     dispersion: float
     """See `dispersion_of`; 1 where the teacher has no summary."""
+
+    def digest(self) -> str:
+        """Of all numbers of it: what was balanced by another scale is something else."""
+        found = hashlib.sha256(str(self.dispersion).encode())
+        for one in (self.summary, self.spatial):
+            for name in _TENSORS if one is not None else ():
+                found.update(getattr(one, name).numpy().tobytes())
+        return found.hexdigest()[:16]
 
     def balance(self, answer: Features) -> Features:
         """The teacher's answer as the loss sees it."""

@@ -1,9 +1,10 @@
 """Teaching one student for one rung: resumable, and the same whether or not it was interrupted."""
 
+import hashlib
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -173,15 +174,8 @@ class Trainer:
             self._student.backbone.requires_grad_(self._step >= self._recipe.optimiser.frozen)
         self._optimiser.zero_grad(set_to_none=True)
         self._vit.begin_step(self._step)
-        seen: dict[str, Tensor] = {}
-        for share, batch in batches.items():
-            batch, pieces = batch.to(self._setting.device), self._setting.pieces(len(share.rows), len(share.rows))
-            other = self._other_side(share)
-            for number, rows in enumerate(pieces):
-                last = number == len(pieces) - 1
-                for name, loss in self._learn(batch.cut(rows), share, last=last, other=other).items():
-                    seen[name] = seen.get(name, 0) + loss
-            self._unreadable.update(batch.unreadable)
+        with self._drawing():
+            seen = self._learnt(batches)
         self._optimiser.step()
         settle_norms(self._student)
         own = dict(zip(seen, torch.stack(list(seen.values())).tolist(), strict=True))
@@ -195,6 +189,29 @@ class Trainer:
         if self._step % max(1, steps // _POINTS) == 0:
             self._curve.append((self._step, value, rate))
         return value
+
+    def _learnt(self, batches: Mapping[Share, Batch]) -> dict[str, Tensor]:
+        """Add the gradients of a step's batches, and return the losses by name."""
+        seen: dict[str, Tensor] = {}
+        for share, batch in batches.items():
+            batch, pieces = batch.to(self._setting.device), self._setting.pieces(len(share.rows), len(share.rows))
+            other = self._other_side(share)
+            for number, rows in enumerate(pieces):
+                last = number == len(pieces) - 1
+                for name, loss in self._learn(batch.cut(rows), share, last=last, other=other).items():
+                    seen[name] = seen.get(name, 0) + loss
+            self._unreadable.update(batch.unreadable)
+        return seen
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """What a network draws in a step (dropped paths, say) follows from the seed, the step and the process alone."""
+        key = f"{self._recipe.seed}/{self._step}/{self._setting.rank}"
+        own = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % 2**63
+        devices = [torch.cuda.current_device()] if self._setting.device == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(own)
+            yield
 
     def _other_side(self, share: Share) -> int | None:
         """At which side the student looks once more at the pictures of this step, where its maps are aligned."""

@@ -9,13 +9,14 @@ import numpy as np
 
 from eradio.description import Description
 from eradio.distill.checkpoint import CheckpointFolder
+from eradio.errors import networks_own
 from eradio.files import read_json, write_json
 from eradio.front import front
 from eradio.locks import try_lock
 from eradio.search_space import parse_network
 from eradio.study.display import FINALIST
 from eradio.study.ledger import RECORD, hopeless_reason, read_records
-from eradio.study.objective import curve_of, manifest, networks_own, reason, score_of, teach, untrained
+from eradio.study.objective import curve_of, manifest, reason, score_of, teach, untrained
 from eradio.study.records import SEED_NOISE, Comparison, FinalistRecord, Role, TrialRecord
 from eradio.study.run import Run
 from eradio.tensors import write_tensors

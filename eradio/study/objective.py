@@ -9,7 +9,7 @@ from eradio.description import digest_of
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.student import Student, new_student
 from eradio.distill.trainer import DivergedError, Outcome, Trainer
-from eradio.errors import EradioError, MachineError, NetworkError
+from eradio.errors import EradioError, MachineError, networks_own
 from eradio.files import read_json, write_json
 from eradio.manifest import environment
 from eradio.profile import Measurement, identity, measure
@@ -111,11 +111,6 @@ def untrained(run: Run, network: Network) -> Student:
     """The student as it is before its first step."""
     identity = run.training_identity(network)
     return new_student(lambda own: build(network, own), run.shapes(), run.config.recipe, identity)
-
-
-def networks_own(error: Exception) -> bool:
-    """Whether what went wrong while teaching is the network's failure, so that the study goes on without it."""
-    return isinstance(error, NetworkError) or not isinstance(error, EradioError | OSError)
 
 
 def reason(error: BaseException) -> str:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from eradio.distill.cache import CachedTargets
-from eradio.distill.choice import choose, page_bytes, planned_bytes
+from eradio.distill.choice import choose, planned_bytes
 from eradio.distill.data import open_data
 from eradio.distill.pages import Page, pages
 from eradio.distill.recipe import Balance, Partition, Recipe
@@ -41,6 +41,7 @@ def test_auto_caches_what_comes_again_where_there_is_room(live: LiveTargets, tmp
     assert _chosen(live, tmp_path, recipe=endless) == "live"
     assert _chosen(live, tmp_path, recipe=endless, students=3, together=True) == "shared"
     assert _chosen(live, tmp_path, recipe=endless, students=3) == "cached"
+    assert _chosen(live, tmp_path, recipe=endless, given=True) == "cached"
 
 
 def test_what_the_recipe_asks_for_is_done_or_refused(live: LiveTargets, tmp_path: Path) -> None:
@@ -76,12 +77,18 @@ def test_sizes_are_those_of_the_files(tmp_path: Path) -> None:
     live = LiveTargets(recipe, *open_data(recipe))
     wanted = pages(recipe, range(6), 4)
     cached = CachedTargets(live, tmp_path)
-    planned = planned_bytes(live, cached.missing(wanted))
-    assert planned == sum(page_bytes(live.batch(page)) for page in wanted)
+    planned = planned_bytes(live, cached.lacking(wanted))
     list(cached.fill(wanted))
     written = sum(path.stat().st_size for path in tmp_path.glob("*/*.safetensors"))
     assert planned <= written < 1.1 * planned
     assert cached.missing(wanted) == []
+    sam = next(iter(tmp_path.glob("*/entry.json")))
+    for file in sam.parent.glob("*.safetensors"):
+        file.unlink()
+    again = planned_bytes(live, cached.lacking(wanted))
+    list(cached.fill(wanted))
+    written = sum(path.stat().st_size for path in sam.parent.glob("*.safetensors"))
+    assert again <= written < 1.1 * again
     assert "0 MB" in choose(_asking("cached"), live, cached, steps=6, free=ROOM).why
 
 

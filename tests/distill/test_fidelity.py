@@ -17,7 +17,8 @@ class Patches(Teacher):
     """Its map is the pictures' own patches, its summary their mean."""
 
     def __init__(self, side: int) -> None:
-        super().__init__(name="patches", digest="0" * 16, resolution=side, widths=(3, 3), mean=(0,) * 3, std=(1,) * 3)
+        plain = {"name": "patches", "digest": "0" * 16, "widths": (3, 3), "mean": (0,) * 3, "std": (1,) * 3}
+        super().__init__(resolution=side, patch=8, **plain)
 
     def _features(self, pictures: Tensor) -> Features:
         maps = nn.functional.avg_pool2d(pictures, 8)

@@ -226,6 +226,19 @@ def test_one_that_fails_does_not_disturb_the_others(tmp_path: Path, capsys: pyte
     assert all(torch.equal(value, second[key]) for key, value in first.items())
 
 
+def test_one_that_fails_in_its_own_way_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Swin, whose windows are of one side, raises an assertion of timm's."""
+    network = tmp_path / "swin.yaml"
+    small = {"depths": [1, 1, 1, 1], "embed_dim": 24, "num_heads": [1, 2, 4, 8], "img_size": 64, "window_size": 2}
+    network.write_text(yaml.safe_dump({"name": "swin_tiny_patch4_window7_224", "options": small}))
+    recipe = _recipe(tmp_path, partitions=[{"batch": 4, "later": [{"step": 3, "resolution": 48}]}])
+    out = tmp_path / "out"
+    both = ["distill", "e_radio_mini_s", str(network), "--config", recipe, "--out", str(out), "--device", "cpu"]
+    assert run_command(both) == 1
+    assert "swin: This network cannot be taught by this recipe: AssertionError" in capsys.readouterr().err
+    assert (out / "e_radio_mini_s" / "student.safetensors").exists()
+
+
 def test_a_cache_is_shared_by_runs_and_emptied_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe, cache = _recipe(tmp_path, targets="cached"), tmp_path / "cache"
     assert _distil("--config", recipe, "--out", tmp_path / "one", "--targets", cache) == 0

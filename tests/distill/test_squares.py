@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from eradio.distill.data import open_data
-from eradio.distill.losses import spatial_loss
+from eradio.distill.losses import Shift, spatial_loss
 from eradio.distill.pages import Page
 from eradio.distill.recipe import Partition, Recipe, SpatialLoss
 from eradio.distill.squares import STUDENT, shifts_at, squares_at
@@ -47,7 +47,7 @@ def test_a_student_that_says_the_same_of_the_same_places_has_no_loss() -> None:
     """Two squares of one large map, of which one begins a patch further down: their common places agree."""
     large = torch.randn(2, 5, 8, 8)
     student, teacher = large[:, :, :6, 1:7], large[:, :, 2:8, :6]
-    shift = (Fraction(1, 3), Fraction(-1, 6))
+    shift = Shift(2, -1, Fraction(1, 6))
     assert spatial_loss(student, teacher, SpatialLoss(mse=1.0), shift) < 1e-6
     assert spatial_loss(student, teacher, SpatialLoss(mse=1.0)) > 0.1
 
@@ -55,7 +55,13 @@ def test_a_student_that_says_the_same_of_the_same_places_has_no_loss() -> None:
 def test_shifts_that_are_no_whole_places_are_refused() -> None:
     maps = torch.randn(1, 4, 5, 5)
     with pytest.raises(EradioError, match="cannot be shifted by whole patches"):
-        spatial_loss(maps, maps, SpatialLoss(), (Fraction(1, 4), Fraction(0)))
+        spatial_loss(maps, maps, SpatialLoss(), Shift(0, 0, Fraction(1, 4)))
+
+
+def test_squares_that_share_nothing_are_refused() -> None:
+    with pytest.raises(EradioError, match="share nothing of 64 pixels"):
+        Recipe.parse({"shift": 4}, "here")
+    assert Recipe.parse({"shift": 3}, "here").shift == 3
 
 
 def test_a_mosaic_is_computed_as_a_whole() -> None:

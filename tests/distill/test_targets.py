@@ -1,10 +1,14 @@
 """Targets live and cached: the same bits, whoever computes them and however often."""
 
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from eradio.distill.cache import CachedTargets, entry_facts
 from eradio.distill.checkpoint import CheckpointFolder
@@ -12,9 +16,10 @@ from eradio.distill.data import open_data
 from eradio.distill.eviction import entries, evict
 from eradio.distill.heads import TeacherShape
 from eradio.distill.pages import Page, pages, training_pages
-from eradio.distill.recipe import Balance, Crop, Partition, Recipe, training_identity
+from eradio.distill.recipe import Balance, Crop, FolderData, Partition, Recipe, training_identity
 from eradio.distill.student import new_student
 from eradio.distill.targets import Batch, LiveTargets
+from eradio.distill.teachers import TeacherSpec
 from eradio.distill.trainer import Trainer
 from eradio.errors import EradioError
 from eradio.locks import try_lock
@@ -108,27 +113,66 @@ def test_filling_leaves_pages_that_another_process_is_computing(live: LiveTarget
     assert cached.missing(PAGES) == []
 
 
-def _facts(recipe: Recipe) -> dict[str, dict[str, object]]:
-    return entry_facts(LiveTargets(recipe, *open_data(recipe)))
+def _facts(recipe: Recipe, **words: object) -> dict[str, dict[str, object]]:
+    return entry_facts(LiveTargets(recipe, *open_data(recipe), **words))  # type: ignore[arg-type]
 
 
-def test_an_entry_s_identity_follows_everything_its_pages_depend_on() -> None:
+def _but(which: str, **changes: object) -> tuple[TeacherSpec, ...]:
+    return tuple(one.model_copy(update=changes) if one.name == which else one for one in RECIPE.teachers)
+
+
+def test_an_entry_s_identity_follows_everything_its_pages_depend_on(tmp_path: Path) -> None:
     base = _facts(RECIPE)
     assert set(base) == {"pictures", "clip", "dino", "sam"}
-    assert base == _facts(RECIPE.model_copy(update={"steps": 2, "targets": "live", "summary": None}))
+    anyhow = {"steps": 2, "targets": "live", "summary": None}
+    assert base == _facts(RECIPE.model_copy(update=anyhow))
+    Image.new("RGB", (64, 64)).save(tmp_path / "one.png")
     for change in (
         {"seed": 1},
         {"partitions": (Partition(batch=5),)},
         {"crop": Crop(smallest=0.9)},
         {"shift": 1},
+        {"data": FolderData(path=tmp_path)},
     ):
         changed = _facts(RECIPE.model_copy(update=change))
         assert all(base[name] != changed[name] for name in base), change
     rounded = _facts(RECIPE.model_copy(update={"stored": "float32"}))
-    balanced = _facts(RECIPE.model_copy(update={"balance": Balance(summary="phi-s")}))
-    for changed in (rounded, balanced):
+    elsewhere = _facts(RECIPE, device="meta")
+    for changed in (rounded, elsewhere):
         assert base["pictures"] == changed["pictures"]
         assert all(base[name] != changed[name] for name in ("clip", "dino", "sam"))
+
+
+def test_an_entry_s_identity_follows_its_teacher_and_no_other(tmp_path: Path) -> None:
+    base = _facts(RECIPE)
+    other = tmp_path / "dino"
+    shutil.copytree(RECIPE.teachers[1].path(), other)
+    weights = load_file(other / "model.safetensors")
+    name = next(iter(weights))
+    save_file({**weights, name: weights[name] + 1}, other / "model.safetensors")
+    for change in ({"weights": str(other)}, {"view": "pictures"}):
+        changed = _facts(RECIPE.model_copy(update={"teachers": _but("dino", **change)}))
+        assert changed["dino"] != base["dino"], change
+        assert {key: changed[key] for key in ("pictures", "clip", "sam")} == {
+            key: base[key] for key in ("pictures", "clip", "sam")
+        }
+    assert _facts(RECIPE.model_copy(update={"teachers": _but("dino", summary_weight=2.0, licence="mine")})) == base
+    shifted = RECIPE.model_copy(update={"shift": 1})
+    turned = shifted.model_copy(update={"teachers": RECIPE.teachers[::-1]})
+    assert _facts(shifted)["clip"] != _facts(turned)["clip"]
+    assert _facts(shifted)["dino"] == _facts(turned)["dino"]
+
+
+def test_an_entry_s_identity_follows_the_scales_that_its_answers_were_balanced_by() -> None:
+    recipe = RECIPE.model_copy(update={"balance": Balance(summary="phi-s", spatial="phi-s", pictures=16)})
+    live = LiveTargets(recipe, *open_data(recipe))
+    scales = live.measured_scales()
+    moved = replace(scales["dino"].spatial, mean=scales["dino"].spatial.mean + 1e-9)
+    others = {**scales, "dino": replace(scales["dino"], spatial=moved)}
+    first, second = (entry_facts(live.balanced(one)) for one in (scales, others))
+    assert first["dino"] != second["dino"]
+    assert first["clip"] == second["clip"]
+    assert first["clip"] != entry_facts(live)["clip"]
 
 
 def test_recipes_with_other_teachers_share_what_they_have_in_common(live: LiveTargets, tmp_path: Path) -> None:
@@ -152,19 +196,20 @@ def test_the_training_identity_leaves_out_the_budget_alone() -> None:
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(live: LiveTargets, tmp_path: Path) -> None:
     cached = CachedTargets(live, tmp_path)
-    cached.missing(PAGES)
+    cached.batch(Page("train", 0))
     # Writing through a link to /dev/full meets the kernel's own refusal.
     for folder in tmp_path.iterdir():
-        (folder / f".train-000000.safetensors.{os.getpid()}.tmp").symlink_to("/dev/full")
+        (folder / f".train-000001.safetensors.{os.getpid()}.tmp").symlink_to("/dev/full")
     with pytest.raises(EradioError, match="No room left"):
-        cached.batch(Page("train", 0))
-    assert not list(tmp_path.glob("*/*.safetensors"))
+        cached.batch(Page("train", 1))
+    assert not list(tmp_path.glob("*/train-000001.safetensors"))
 
 
 def test_what_was_not_used_lately_makes_room(live: LiveTargets, tmp_path: Path) -> None:
     cached = CachedTargets(live, tmp_path)
     cached.batch(PAGES[2])
     held = entries(tmp_path)
+    assert [one.used for one in held] == sorted((one.used for one in held), reverse=True)
     assert sorted(one.what for one in held) == [
         "answers of a clip",
         "answers of a dino",
@@ -178,5 +223,11 @@ def test_what_was_not_used_lately_makes_room(live: LiveTargets, tmp_path: Path) 
     assert evict(tmp_path, total) == []
     assert _same(cached.batch(PAGES[2]), live.batch(PAGES[2]))
     assert len(list(tmp_path.glob("*/*.safetensors"))) == 4
+    assert len(entries(tmp_path)) == 4
+    ascending = sorted(held, key=lambda one: one.size)
+    for number, one in enumerate(ascending):
+        os.utime(one.folder / "entry.json", (1000 + number, 1000 + number))
+    assert [one.folder for one in evict(tmp_path, ascending[-1].size)] == [one.folder for one in ascending[:-1]]
+    assert [one.folder for one in entries(tmp_path)] == [ascending[-1].folder]
     with pytest.raises(EradioError, match="holds no cached targets"):
         entries(tmp_path / "elsewhere")

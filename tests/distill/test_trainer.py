@@ -122,6 +122,36 @@ def test_every_kind_of_training_is_resumed_exactly(tmp_path: Path, variant: dict
     assert _equal(resumed, whole)
 
 
+class Dropping(Backbone):
+    """Draws at random which channels it leaves out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body.append(nn.Dropout2d(0.3))
+
+
+def test_what_a_network_draws_follows_from_the_step(tmp_path: Path) -> None:
+    """Resumed, or taught beside others that draw too, it becomes what it was."""
+
+    def begun() -> tuple[Student, Trainer]:
+        student = new_student(lambda seed: Dropping(), TEACHERS, RECIPE, "abc")
+        return student, Trainer(student, RECIPE, Noise(), VALIDATION)
+
+    def kill(step: int, loss: float) -> None:
+        torch.rand(step)
+        if step == 7:
+            raise StopError
+
+    whole, trainer = begun()
+    expected = trainer.run(20, CheckpointFolder(tmp_path / "whole"))
+    kept = CheckpointFolder(tmp_path / "cut", seconds_between=0)
+    with pytest.raises(StopError):
+        begun()[1].run(20, kept, watch=kill)
+    resumed, trainer = begun()
+    assert trainer.run(20, kept) == expected
+    assert _equal(resumed, whole)
+
+
 @pytest.mark.parametrize("stop", [1, 7, 15, 16, 19])
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path: Path, stop: int) -> None:
     whole = _student()

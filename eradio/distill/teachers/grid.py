@@ -22,6 +22,8 @@ def free_grid(network: Any) -> bool:
     embed = getattr(network, "patch_embed", None)
     if not isinstance(embed, PatchEmbed) or not hasattr(network, "dynamic_img_size"):
         return False
+    if getattr(network, "rope", None) is not None:  # its table of rotations is of one side, if it was made so
+        return bool(network.dynamic_img_size)
     network.dynamic_img_size = True
     embed.strict_img_size, embed.flatten, embed.output_fmt = False, False, Format.NHWC
     return True

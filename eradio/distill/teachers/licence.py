@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from eradio.distill.teachers.base import UNKNOWN_LICENCE
-from eradio.distill.teachers.spec import SHIPPED, TeacherSpec
+from eradio.distill.teachers.spec import HUB, SHIPPED, TeacherSpec
 from eradio.files import read_json
 
 _OURS = "Apache-2.0"
@@ -27,5 +27,7 @@ def licence_of(spec: TeacherSpec, source: Any) -> str:
         manifest = source / "manifest.json"
         known = read_json(manifest).get(LICENCES, {}) if manifest.is_file() else {}
         return "; ".join(f"of its teacher {name}: {one}" for name, one in known.items()) or UNKNOWN_LICENCE
+    if spec.weights != HUB and "." not in (spec.model or ""):
+        return UNKNOWN_LICENCE  # timm speaks of its own weights, which these need not be
     told = (getattr(source, "pretrained_cfg", None) or {}).get("license")
     return str(told) if told else UNKNOWN_LICENCE

@@ -1,12 +1,18 @@
 """At which side teachers look: their own, that of the pictures, or a mosaic's."""
 
+from pathlib import Path
+
 import open_clip
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from eradio.distill.heads import TeacherShape
+from eradio.distill.recipe import Recipe
+from eradio.distill.student import new_student
 from eradio.distill.teachers import ClipTeacher, TeacherSpec, load_teacher, shipped
 from eradio.distill.teachers.backbone import TimmTeacher
 from eradio.distill.teachers.base import UNKNOWN_LICENCE, Teacher
@@ -14,6 +20,9 @@ from eradio.distill.teachers.dino import DinoTeacher
 from eradio.distill.teachers.view import own_side, seen, tiles
 from eradio.errors import EradioError
 from eradio.features import Features
+from eradio.files import write_json
+from eradio.search_space import build, named
+from eradio.tensors import write_tensors
 
 
 class Means(Teacher):
@@ -126,6 +135,14 @@ def test_a_teacher_of_one_side_says_so() -> None:
         seen(teacher, torch.rand(1, 3, 96, 96), "pictures")
 
 
+def test_rotations_of_one_side_are_not_taken_for_any() -> None:
+    fixed = timm.create_model("eva02_tiny_patch14_224", num_classes=0, img_size=56, depth=1)
+    assert not DinoTeacher(fixed, "eva", "0" * 16).flexible
+    free = timm.create_model("eva02_tiny_patch14_224", num_classes=0, img_size=56, depth=1, dynamic_img_size=True)
+    teacher = DinoTeacher(free, "eva", "0" * 16)
+    assert teacher(torch.rand(1, 3, 84, 84), 84).spatial.shape[2:] == (6, 6)
+
+
 @pytest.mark.parametrize(
     ("kind", "view", "words"), [("clip", "mosaic", "only a SAM"), ("sam", "pictures", "its own side only")]
 )
@@ -139,3 +156,23 @@ def test_licences_are_said_by_recipe_folder_or_library() -> None:
     said = shipped()[0].model_copy(update={"licence": "MIT"})
     assert load_teacher(said).licence == "MIT"
     assert Means(64, 8).licence == UNKNOWN_LICENCE
+
+
+def test_timm_s_licence_is_that_of_the_weights_it_names(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "weights.safetensors"
+    save_file(timm.create_model("resnet10t").state_dict(), path)
+    plain = {"kind": "timm", "name": "t", "weights": str(path)}
+    assert load_teacher(TeacherSpec(**plain, model="resnet10t")).licence == UNKNOWN_LICENCE
+    assert load_teacher(TeacherSpec(**plain, model="resnet10t.c3_in1k")).licence == "apache-2.0"
+
+
+def test_a_proxy_s_licence_is_that_of_its_teachers(tmp_path: Path) -> None:
+    network = named("e_radio_mini_s")
+    student = new_student(lambda seed: build(network, seed), (TeacherShape("t", 4, 4),), Recipe(), "0")
+    write_json(tmp_path / "architecture.json", network.model_dump(mode="json"))
+    write_tensors(tmp_path / "student.safetensors", student.state_dict())
+    spec = TeacherSpec(kind="student", name="proxy", weights=str(tmp_path))
+    assert load_teacher(spec).licence == UNKNOWN_LICENCE
+    write_json(tmp_path / "manifest.json", {"licences": {"clip": "MIT", "sam": "Apache-2.0"}})
+    assert load_teacher(spec).licence == "of its teacher clip: MIT; of its teacher sam: Apache-2.0"
