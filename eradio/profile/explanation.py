@@ -35,6 +35,8 @@ class Explanation(Description):
     """Of the whole processor package or GPU while the network ran, whatever else did."""
     latency: Latency | None
     """Of single calls on one picture, in elapsed time."""
+    latency_missing: str | None = None
+    """Why it is not known: the engine refused one picture a call, or computed something else."""
     shares: Shares | None
     """Where the time of a call goes in eager PyTorch; None for an ONNX file."""
     layers: tuple[Layer, ...]
@@ -74,12 +76,15 @@ def explained(
             weights=weights,
             batch=target.batch,
         )
+    joules = _energy(ready, target, lock)
+    single, missing = _latency(ready, target, lock, watch)
     return Explanation(
         weights_bytes=weights,
         peak_bytes=memory and memory.peak_bytes,
         peak_missing=memory and memory.missing(),
-        joules_a_picture=_energy(ready, target, lock),
-        latency=_latency(ready, target, lock, watch),
+        joules_a_picture=joules,
+        latency=single,
+        latency_missing=missing,
         shares=None if module is None else _shares(module, target, lock),
         layers=ready.prepared.layers(),
         roofline=under,
@@ -99,25 +104,26 @@ def _energy(ready: Ready, target: Target, lock: DeviceLock) -> float | None:
     return None if joules is None else joules / (calls * target.batch)
 
 
-def _latency(ready: Ready, target: Target, lock: DeviceLock, watch: Callable[[float], None]) -> Latency | None:
-    """None where an ONNX file does not take one picture a call."""
+def _latency(
+    ready: Ready, target: Target, lock: DeviceLock, watch: Callable[[float], None]
+) -> tuple[Latency | None, str | None]:
+    """The latency, or why there is none."""
     single = target.model_copy(update={"batch": 1})
     try:
         same = nullcontext(ready.prepared) if target.batch == 1 else ready.on(single)
         with same as prepared, lock.measuring():
-            return latency(
+            found = latency(
                 prepared.run,
                 clock=time.perf_counter,
                 watch=watch,
                 min_calls=target.protocol.latency_calls,
                 max_seconds=target.protocol.latency_seconds,
             )
+            return found, None
     except MachineError:
         raise
-    except EradioError:
-        if ready.subject.onnx is None:
-            raise
-        return None
+    except EradioError as error:
+        return None, str(error)
 
 
 def _shares(module: torch.nn.Module, target: Target, lock: DeviceLock) -> Shares:

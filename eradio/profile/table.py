@@ -147,6 +147,8 @@ def _reasons(row: Profiled) -> Iterable[str]:
         yield f"{label}, time in eager by kind: {_shares(why.shares.kinds)}"
     if why.peak_missing is not None:
         yield f"{label}, no peak of memory: {why.peak_missing}"
+    if why.latency_missing is not None:
+        yield f"{label}, no latency at batch 1: {why.latency_missing}"
     if why.latency is not None and (missing := why.latency.missing()) is not None:
         yield f"{label}: {missing}"
     if why.layers:
