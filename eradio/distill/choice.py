@@ -71,11 +71,11 @@ def choose(
         raise EradioError("Targets are shared by students that are taught together; give several, or 'targets: auto'.")
     if recipe.targets in ("live", "shared"):
         return Choice(other, f"{recipe.targets} targets, as the recipe asks")
-    every = pages(recipe, range(steps), len(live.data[1]))
     once = recipe.repeat is None or recipe.repeat >= steps
     if recipe.targets == "auto" and once and not given and (students == 1 or together):
         whom = "all students at once" if together else "the student"
         return Choice(other, f"{other} targets: every batch is shown to {whom}, and once")
+    every = pages(recipe, range(steps), len(live.data[1]))
     needed = planned_bytes(live, cached.lacking(every))
     size = f"{needed / 1e6:.0f} MB of teacher targets to be written, {free / 1e9:.1f} GB free"
     if recipe.stored == "int8":
