@@ -1,5 +1,13 @@
 """The one exception whose text is meant for the user."""
 
+import re
+
+_SHORT = re.compile(
+    r"out of memory|not enough memory|(can't|cannot|could not|failed to|unable to) allocate|bad_alloc|alloc\w* fail"
+    r"|memory exhausted|can't start new thread|thread creation failed",  # a thread's stack is memory too
+    re.IGNORECASE,
+)
+
 
 class EradioError(Exception):
     """Something the user can mend.
@@ -20,3 +28,18 @@ class MachineError(EradioError):
 def networks_own(error: Exception) -> bool:
     """Whether what went wrong while teaching is the network's failure, so that all else goes on without it."""
     return isinstance(error, NetworkError) or not isinstance(error, EradioError | OSError)
+
+
+def memory_was_short(error: BaseException) -> bool:
+    """Whether an error, or what led to it, says so: libraries say it with any class, and an engine may leave it out."""
+    one: BaseException | None = error
+    while one is not None:
+        if isinstance(one, MemoryError) or short_of_memory(str(one)):
+            return True
+        one = one.__cause__ or one.__context__
+    return False
+
+
+def short_of_memory(text: str) -> bool:
+    """Whether what a library said is that there was no memory."""
+    return _SHORT.search(text) is not None

@@ -172,6 +172,7 @@ def entry_facts(live: LiveTargets) -> dict[str, dict[str, object]]:
                 "view": spec.view,
                 "place": place if recipe.shift else None,
                 "device": live.device,
+                "compiled": live.compiled,
                 "scale": live.scales[spec.name].digest() if spec.name in live.scales else None,
                 "stored": recipe.stored,
                 **common,

@@ -25,10 +25,6 @@ class Choice:
     kind: Literal["live", "shared", "cached"]
     why: str
 
-    def as_data(self) -> dict[str, Any]:
-        """For a file."""
-        return {"kind": self.kind, "why": self.why}
-
 
 def agreed(question: str) -> bool:
     """What is done where nobody can be asked."""
@@ -36,7 +32,6 @@ def agreed(question: str) -> bool:
 
 
 def choose(
-    recipe: Recipe,
     live: LiveTargets,
     cached: CachedTargets,
     *,
@@ -53,8 +48,7 @@ def choose(
     does not cache among students that are taught together.
 
     Args:
-        recipe: what it asks for.
-        live: whose answers to a few pages are measured.
+        live: whose answers to a few pages are measured, by the recipe that asks for them.
         cached: what is there already costs nothing.
         steps: of the longest training.
         free: bytes of the disk.
@@ -66,6 +60,7 @@ def choose(
     Raises:
         EradioError: what the recipe asks for is not possible, or was not agreed to.
     """
+    recipe = live.recipe
     other: Literal["live", "shared"] = "shared" if together else "live"
     if recipe.targets == "shared" and not together:
         raise EradioError("Targets are shared by students that are taught together; give several, or 'targets: auto'.")

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from eradio.distill.recipe import Recipe
 from eradio.distill.scales import read_scales, write_scales
 from eradio.distill.setting import Setting
 from eradio.distill.targets import LiveTargets, Targets
+from eradio.distill.teachers.compiled import worth_compiling
 from eradio.errors import EradioError
 from eradio.files import read_json, write_json
 
@@ -51,7 +52,8 @@ class Classroom:
     @cached_property
     def live(self) -> LiveTargets:
         """The teachers, as they answer."""
-        return LiveTargets(self.recipe, *self.data, device=self.setting.device)
+        device = self.setting.device
+        return LiveTargets(self.recipe, *self.data, device=device, compiled=worth_compiling(device, self.recipe.steps))
 
     @cached_property
     def shapes(self) -> tuple[TeacherShape, ...]:
@@ -69,8 +71,7 @@ class Classroom:
         known = _known(folders, _CHOICE)
         if self.setting.rank == 0:
             if known is None:
-                choice = choose(
-                    self.recipe,
+                chosen = choose(
                     live,
                     cached,
                     steps=self.recipe.steps,
@@ -79,7 +80,8 @@ class Classroom:
                     students=len(folders),
                     together=len(folders) > 1,
                     agree=self.agree,
-                ).as_data()
+                )
+                choice = asdict(chosen)
             else:
                 choice = read_json(known)
             for folder in folders:

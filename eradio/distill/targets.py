@@ -21,6 +21,7 @@ from eradio.distill.scales import Scale, Scales, measured_scales
 from eradio.distill.squares import STUDENT, Shifts, shifts_at, squares_at
 from eradio.distill.stored import rounded, single
 from eradio.distill.teachers import Teacher, load_teacher
+from eradio.distill.teachers.compiled import compile_in_place, falling_back
 from eradio.distill.teachers.spec import View
 from eradio.distill.teachers.view import STRIDE, seen, tiles
 from eradio.errors import EradioError
@@ -86,6 +87,7 @@ class LiveTargets:
     """Renders or decodes the pictures and asks the teachers, every time.
 
     Attributes:
+        compiled: whether inductor compiles what the teachers compute, which changes its rounding.
         ahead: where its pictures come from, and may be made before they are asked for.
         scales: how their answers are balanced; empty where they are not.
     """
@@ -97,18 +99,21 @@ class LiveTargets:
         validation: Dataset,
         guard: Guard = nullcontext,
         device: str = "cpu",
+        compiled: bool = False,
     ) -> None:
         self.recipe = recipe
         self.data = train, validation
         self.device = device
+        self.compiled = compiled
+        self._at_work: dict[str, Teacher] = {}
         self._guard = guard
         self.ahead = Ahead(Printer(recipe, train, validation))
         self.scales: Scales = {}
 
     @cached_property
     def teachers(self) -> tuple[Teacher, ...]:
-        """The recipe's teachers, loaded at first use."""
-        return tuple(load_teacher(spec).to(self.device) for spec in self.recipe.teachers)
+        """The recipe's teachers, loaded at first use; those that are asked are on the device."""
+        return tuple(load_teacher(spec) for spec in self.recipe.teachers)
 
     def batch(self, page: Page) -> Batch:
         """The batch on one page; training pages have the recipe's batch size, the last validation page may not."""
@@ -160,14 +165,24 @@ class LiveTargets:
         on_gpu = self.device == "cuda"
         squares, views = squares_at(self.recipe, page), {spec.name: spec.view for spec in self.recipe.teachers}
         found = {}
-        with self._guard(), torch.no_grad(), torch.autocast(self.device, torch.bfloat16, enabled=on_gpu):
+        bf16 = torch.autocast(self.device, torch.bfloat16, enabled=on_gpu)
+        careful = falling_back() if self.compiled else nullcontext()
+        with self._guard(), careful, torch.no_grad(), bf16:
             inputs = Batch(pictures.to(self.device), {}).inputs()
             for teacher in self.teachers:
                 if teacher.name in names:
                     self._check(page, teacher, views[teacher.name])
                     square = self._square(page, inputs, squares[teacher.name])
-                    found[teacher.name] = seen(teacher, square, views[teacher.name]).float()
+                    found[teacher.name] = seen(self._working(teacher), square, views[teacher.name]).float()
         return found
+
+    def _working(self, teacher: Teacher) -> Teacher:
+        """The teacher where it can be asked; a process never asks those of other partitions than its own."""
+        if teacher.name not in self._at_work:
+            self._at_work[teacher.name] = teacher.to(self.device)
+            if self.compiled:
+                compile_in_place(teacher)
+        return self._at_work[teacher.name]
 
     def _check(self, page: Page, teacher: Teacher, view: View) -> None:
         """Pictures of one mosaic must be together, or it would be another mosaic."""

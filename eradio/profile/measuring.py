@@ -17,11 +17,10 @@ from eradio.profile.alone import rate
 from eradio.profile.canary import VERSION, Canary, reference_for
 from eradio.profile.clocks import state
 from eradio.profile.engines import load_engine
-from eradio.profile.engines.base import Job, Prepared
-from eradio.profile.engines.eager import Eager
+from eradio.profile.engines.base import Prepared
 from eradio.profile.health import notes
 from eradio.profile.nvml import GpuClock, GpuLog
-from eradio.profile.ready import Ready, job_of, made_ready, sentences
+from eradio.profile.ready import Ready, eager_outputs, job_of, made_ready, sentences
 from eradio.profile.record import CallTimes, Measurement, Reference, environment_digest, gpu_uuid, identity
 from eradio.profile.subject import Subject, subject_of
 from eradio.profile.target import STANDARD, Protocol, Target
@@ -214,9 +213,7 @@ def _check_canary(canary: Prepared, target: Target, calibration: Tensor | None) 
     if target.precision == "int8":
         return
     job = job_of(target, calibration)
-    plain = Job(job.pictures, job.threads, device=job.device)
-    with Eager().prepare(Canary(), plain) as eager:
-        agreement(canary.outputs(), eager.outputs(), target.engine, target.precision)
+    agreement(canary.outputs(), eager_outputs(Canary(), job), target.engine, target.precision)
 
 
 def _short(reading: Reading, target: Target) -> tuple[str, ...]:

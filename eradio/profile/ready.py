@@ -1,7 +1,6 @@
 """A network brought to where it can be timed: built, counted, converted, and compared with eager."""
 
 import copy
-import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,7 @@ import torch
 from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
-from eradio.errors import EradioError, NetworkError
+from eradio.errors import EradioError, NetworkError, memory_was_short
 from eradio.profile.agreement import agreement
 from eradio.profile.complexity import Complexity, UncountedError, complexity
 from eradio.profile.engines import LISTINGS, load_engine
@@ -52,7 +51,7 @@ class Ready:
         """
         job = job_of(target, self.calibration)
         with _prepared(self.subject, self.module, target.engine, job) as prepared:
-            wanted = _onnx_reference(self.subject.onnx, job) if self.subject.onnx else _eager_outputs(self.module, job)
+            wanted = _onnx_reference(self.subject.onnx, job) if self.subject.onnx else eager_outputs(self.module, job)
             agreement(prepared.outputs(), wanted, target.engine, target.precision)
             yield prepared
 
@@ -88,7 +87,7 @@ def made_ready(subject: Subject, target: Target, calibration: Tensor | None = No
             start = time.perf_counter()
             prepared = open_ones.enter_context(_prepared(subject, module, target.engine, job))
             seconds = time.perf_counter() - start
-            wanted = _eager_outputs(module, job)
+            wanted = eager_outputs(module, job)
         close = agreement(prepared.outputs(), wanted, target.engine, target.precision)
         yield Ready(subject, module, prepared, seconds, parameters, paper, close, told, calibration)
 
@@ -101,7 +100,7 @@ def _counted(network: nn.Module, resolution: int) -> tuple[Complexity | None, tu
         return None, (str(error),)
 
 
-def _eager_outputs(module: nn.Module | None, job: Job) -> Outputs:
+def eager_outputs(module: nn.Module | None, job: Job) -> Outputs:
     """What float32 eager computes: on the device, or on the CPU if there is no room beside what was prepared."""
     assert module is not None
     plain = Job(job.pictures, job.threads, device=job.device)
@@ -151,7 +150,7 @@ def sentences(name: str, engine: str) -> Iterator[None]:
         raise
     except Exception as error:  # networks are the user's own, and engines have a class of their own for every failure
         why = " ".join(str(error).split()).rstrip(".")[:300] or type(error).__name__
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or re.search("allocate|out of memory", why, re.I):
+        if memory_was_short(error):
             raise EradioError(
                 f"{name} does not fit the memory ({why}). Choose a smaller batch or resolution."
             ) from error

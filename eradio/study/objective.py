@@ -9,7 +9,7 @@ from eradio.description import digest_of
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.student import Student, new_student
 from eradio.distill.trainer import DivergedError, Outcome, Trainer
-from eradio.errors import EradioError, MachineError, networks_own
+from eradio.errors import EradioError, MachineError, memory_was_short, networks_own
 from eradio.files import read_json, write_json
 from eradio.manifest import environment
 from eradio.profile import Measurement, identity, measure
@@ -113,10 +113,10 @@ def untrained(run: Run, network: Network) -> Student:
     return new_student(lambda own: build(network, own), run.shapes(), run.config.recipe, identity)
 
 
-def reason(error: BaseException) -> str:
+def reason(error: Exception) -> str:
     """Why a network could not be measured or taught, in one line."""
     text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text.lower():
+    if memory_was_short(error):
         return f"out of memory: {text[:200]}"
     if isinstance(error, DivergedError):
         return f"diverged: {text}"

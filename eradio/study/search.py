@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -80,7 +81,6 @@ def read_study(folder: Path) -> StudyRecords:
 
 def _prepare(run: Run, console: Console) -> None:
     """Check what can be checked before anything is paid for."""
-    recipe = run.config.recipe
     digests = run.check()
     for data in run.data:
         if isinstance(data, Readable) and data.unreadable():
@@ -96,8 +96,8 @@ def _prepare(run: Run, console: Console) -> None:
         if not path.exists():
             free, students = shutil.disk_usage(run.folder).free, run.config.trials + len(run.baselines)
             steps = _longest(run.config)
-            choice = choose(recipe, run.live, run.cached, steps=steps, free=free, students=students)
-            write_json(path, choice.as_data())
+            choice = choose(run.live, run.cached, steps=steps, free=free, students=students)
+            write_json(path, asdict(choice))
     console.print(read_json(path)["why"] + ".")
     with console.status("Measuring the canary, the unit of every throughput, while nothing else runs"):
         target = run.config.target

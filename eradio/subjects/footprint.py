@@ -6,7 +6,6 @@ leave marks. Here a process prepares one network, runs it once, and ends.
 
 import contextlib
 import os
-import re
 import resource
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import sys
 from pathlib import Path
 
 from eradio.description import Description
+from eradio.errors import memory_was_short, short_of_memory
 from eradio.profile.engines import load_engine
 from eradio.profile.memory import Footprint, MemoryWatch, data_bytes, free_bytes
 from eradio.profile.ready import job_of, prepared_alone
@@ -27,12 +27,6 @@ _USUAL_PATIENCE = 600.0
 
 _NO_MEMORY = 3
 """Exit status of a process that ran out of it."""
-
-_SIGNS = re.compile(
-    r"out of memory|not enough memory|(can't|cannot|could not|failed to|unable to) allocate|bad_alloc|alloc\w* fail"
-    r"|memory exhausted|can't start new thread|thread creation failed",  # a thread's stack is memory too
-    re.IGNORECASE,
-)
 
 _CRASHES = tuple(-number for number in (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS))
 """How a process ends whose libraries do not look at what an allocation gave them."""
@@ -81,7 +75,7 @@ def footprint(name: str, target: Target, window: str | None = None, calibration:
         process.wait()
     if process.returncode == _NO_MEMORY or process.returncode in _CRASHES:
         return Footprint(outcome="no memory")
-    if process.returncode != 0 and _SIGNS.search(complained):  # a library that ends the process itself
+    if process.returncode != 0 and short_of_memory(complained):  # a library that ends the process itself
         return Footprint(outcome="no memory")
     last = said.strip().rpartition("\n")[2]
     if process.returncode == 0 and last.startswith("{"):
@@ -99,20 +93,11 @@ def main() -> None:
     try:
         found = Footprint(outcome="fits", peak_bytes=_peak(request))
     except Exception as error:  # libraries say that memory is short with anything
-        if _memory_was_short(error):
+        if memory_was_short(error):
             sys.exit(_NO_MEMORY)
         print(" ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
         sys.exit(1)
     print(f"\n{found.model_dump_json()}")
-
-
-def _memory_was_short(error: BaseException | None) -> bool:
-    """Whether an error, or what led to it, says so: an engine's sentence may leave it out."""
-    while error is not None:
-        if isinstance(error, MemoryError) or _SIGNS.search(str(error)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _peak(request: _Request) -> int | None:

@@ -10,6 +10,10 @@ import yaml
 from safetensors.torch import load_file
 
 from eradio.cli import run_command
+from eradio.distill.data import open_data
+from eradio.distill.pages import Page
+from eradio.distill.recipe import Partition, Recipe
+from eradio.distill.targets import LiveTargets
 
 pytestmark = [
     pytest.mark.gpu,
@@ -84,3 +88,13 @@ def test_a_process_group_of_one_speaks_by_nccl(tmp_path, monkeypatch):
     finally:
         torch.distributed.destroy_process_group()
     assert grouped == pytest.approx(alone, rel=1e-3)
+
+
+def test_compiled_teachers_answer_what_the_others_do_but_for_half_precision():
+    recipe = Recipe(partitions=(Partition(batch=4),), validation=4, steps=2)
+    data, page = open_data(recipe), Page("train", 0)
+    plain, compiled = (
+        LiveTargets(recipe, *data, device="cuda", compiled=choice).exact(page) for choice in (False, True)
+    )
+    for name, answer in plain.items():
+        torch.testing.assert_close(compiled[name].spatial, answer.spatial, rtol=0.05, atol=0.05)

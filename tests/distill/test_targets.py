@@ -138,7 +138,7 @@ def test_an_entry_s_identity_follows_everything_its_pages_depend_on(tmp_path: Pa
         assert all(base[name] != changed[name] for name in base), change
     rounded = _facts(RECIPE.model_copy(update={"stored": "float32"}))
     elsewhere = _facts(RECIPE, device="meta")
-    for changed in (rounded, elsewhere):
+    for changed in (rounded, elsewhere, _facts(RECIPE, compiled=True)):
         assert base["pictures"] == changed["pictures"]
         assert all(base[name] != changed[name] for name in ("clip", "dino", "sam"))
 

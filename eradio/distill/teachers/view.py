@@ -18,12 +18,11 @@ def seen(teacher: Teacher, pictures: Tensor, view: View) -> Features:
     Raises:
         EradioError: it cannot look at them so.
     """
-    side = pictures.shape[3]
-    if view == "pictures":
-        return teacher.forward(pictures, own_side(teacher, side))
     if view == "mosaic":
         return _of_mosaic(teacher, pictures)
-    return teacher.forward(pictures)
+    side = own_side(teacher, pictures.shape[3]) if view == "pictures" else None
+    found: Features = teacher(pictures, side)
+    return found
 
 
 def own_side(teacher: Teacher, side: int) -> int:
