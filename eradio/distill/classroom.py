@@ -7,12 +7,14 @@ from functools import cached_property
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 
 from eradio.distill.cache import CachedTargets
 from eradio.distill.choice import Agree, choose
 from eradio.distill.data import Dataset, open_data
 from eradio.distill.folder import FolderPictures
 from eradio.distill.heads import TeacherShape
+from eradio.distill.pages import pages
 from eradio.distill.processes import wait_for_all
 from eradio.distill.recipe import Recipe
 from eradio.distill.scales import read_scales, write_scales
@@ -90,6 +92,29 @@ class Classroom:
         choice = read_json(folders[0] / _CHOICE)
         self.console.print(f"{choice['why']}.", markup=False)
         return cached if choice["kind"] == "cached" else live
+
+    def fill(self, targets: CachedTargets, begun: int, workers: int, progress: Progress) -> None:
+        """Have each process ask its teachers for a part of the batches that are not cached yet.
+
+        One by one, as training comes to them, a batch would be asked for by one process while all others wait.
+
+        Args:
+            targets: keeps what is asked for.
+            begun: the first step that is yet to be taken.
+            workers: processes that make pictures ahead.
+            progress: told of each batch.
+        """
+        (share,) = self.setting.shares(self.recipe, norms=False)
+        every = pages(self.recipe, range(begun, self.recipe.steps), len(self.data[1]))
+        own = share.pages(targets.missing(every))
+        wait_for_all()  # while some still look at what is missing, nobody adds to it
+        ahead = self.live.ahead.of([page for page in own if page.part == "train"], workers)
+        task = progress.add_task("asking the teachers", total=len(own), loss="")
+        with ahead:
+            for _ in targets.fill(own):
+                progress.advance(task)
+        progress.remove_task(task)
+        wait_for_all()
 
     def _balanced(self, folders: Sequence[Path]) -> LiveTargets:
         if not self.recipe.needs_scales():

@@ -3,12 +3,16 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from torch import distributed
 
 from eradio.distill.setting import Setting
 from eradio.errors import EradioError
+
+_PATIENCE = timedelta(hours=2)
+"""Before the first step one process may ask the teachers much longer than another; one that died torchrun ends."""
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def joined(setting: Setting) -> Iterator[Setting]:
         if own >= there:
             raise EradioError(f"This host has {there} GPUs, too few for its process {own}. Start as many processes.")
         torch.cuda.set_device(own)
-    distributed.init_process_group("nccl" if on_gpus else "gloo")
+    distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=_PATIENCE)
     try:
         yield Setting(setting.device, setting.micro_batch, setting.checkpointing, distributed.get_rank(), count)
     finally:

@@ -88,6 +88,8 @@ def distil(
         with _progress(own) as progress:
             lessons = {folder: _Lessons(run, targets, progress) for folder, run in runs.items()}
             begun = min(one.begun for one in lessons.values())
+            if isinstance(targets, CachedTargets) and here.processes > 1:
+                room.fill(targets, begun, workers, progress)
             with room.live.ahead.of(_sheets(room, begun, targets), workers):
                 return _taught(lessons, targets, stop)
 

@@ -82,8 +82,9 @@ def test_another_group_is_another_training(tmp_path: Path) -> None:
         {},
         {"partitions": TWO, "weighting": {"kind": "adaloss"}, "average": 0.9, "balance": {"spatial": "phi-s"}},
         {"partitions": TWO, "weighting": {"kind": "uncertainty"}, "optimiser": {"kind": "lamb", "frozen": 2}},
+        {"partitions": TWO, "targets": "cached"},
     ],
-    ids=["one partition", "two, adaloss, averaged, balanced", "two, uncertainty, LAMB, frozen at first"],
+    ids=["one partition", "two, adaloss, averaged, balanced", "two, uncertainty, LAMB, frozen at first", "two, cached"],
 )
 def test_two_processes_are_one(tmp_path: Path, changes: dict[str, object]) -> None:
     """As torchrun starts them: by a recipe's partitions, each with its own teachers, resolutions and batch."""
