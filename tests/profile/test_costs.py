@@ -112,9 +112,12 @@ def test_this_machine_has_a_roof_in_every_precision_that_pytorch_multiplies_in()
 
 
 def test_the_roof_counts_two_for_each_multiply_accumulate_and_each_byte_copied(monkeypatch):
-    monkeypatch.setattr("eradio.profile.roofline._fastest", lambda work, device, threads: 0.5)
-    roof = measured_roof("fp32", "cpu", 1)
-    assert roof.gflops == pytest.approx(2 * 1024**3 / 0.5 / 1e9)
+    product, convolution = 2 * 1024**3, 2 * 9 * 256**2 * 64**2
+    for seconds, gflops in (([0.5, 100.0], product / 0.5e9), ([100.0, 0.5], convolution / 0.5e9)):
+        given = iter([*seconds, 0.5])
+        monkeypatch.setattr("eradio.profile.roofline._fastest", lambda work, device, threads, given=given: next(given))
+        roof = measured_roof("fp32", "cpu", 1)
+        assert roof.gflops == pytest.approx(gflops)
     assert roof.gigabytes_per_second == pytest.approx(2 * 2**27 / 0.5 / 1e9)
 
 
