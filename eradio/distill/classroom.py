@@ -54,8 +54,9 @@ class Classroom:
     @cached_property
     def live(self) -> LiveTargets:
         """The teachers, as they answer."""
-        device = self.setting.device
-        return LiveTargets(self.recipe, *self.data, device=device, compiled=worth_compiling(device, self.recipe.steps))
+        device, at_once = self.setting.device, self.setting.micro_batch
+        compiled = worth_compiling(device, self.recipe.steps)
+        return LiveTargets(self.recipe, *self.data, device=device, compiled=compiled, at_once=at_once)
 
     @cached_property
     def shapes(self) -> tuple[TeacherShape, ...]:

@@ -21,7 +21,7 @@ from eradio.distill.scales import Scale, Scales, measured_scales
 from eradio.distill.squares import STUDENT, Shifts, shifts_at, squares_at
 from eradio.distill.stored import rounded, single
 from eradio.distill.teachers import Teacher, load_teacher
-from eradio.distill.teachers.compiled import compile_in_place, falling_back
+from eradio.distill.teachers.compiled import falling_back
 from eradio.distill.teachers.spec import View
 from eradio.distill.teachers.view import STRIDE, seen, tiles
 from eradio.errors import EradioError
@@ -88,6 +88,7 @@ class LiveTargets:
 
     Attributes:
         compiled: whether inductor compiles what the teachers compute, which changes its rounding.
+        at_once: pictures of one forward pass of a teacher at most; None for the whole batch.
         ahead: where its pictures come from, and may be made before they are asked for.
         scales: how their answers are balanced; empty where they are not.
     """
@@ -100,11 +101,13 @@ class LiveTargets:
         guard: Guard = nullcontext,
         device: str = "cpu",
         compiled: bool = False,
+        at_once: int | None = None,
     ) -> None:
         self.recipe = recipe
         self.data = train, validation
         self.device = device
         self.compiled = compiled
+        self.at_once = at_once
         self._at_work: dict[str, Teacher] = {}
         self._guard = guard
         self.ahead = Ahead(Printer(recipe, train, validation))
@@ -180,8 +183,9 @@ class LiveTargets:
         """The teacher where it can be asked; a process never asks those of other partitions than its own."""
         if teacher.name not in self._at_work:
             self._at_work[teacher.name] = teacher.to(self.device)
+            teacher.at_once = self.at_once
             if self.compiled:
-                compile_in_place(teacher)
+                teacher.compile_features()
         return self._at_work[teacher.name]
 
     def _check(self, page: Page, teacher: Teacher, view: View) -> None:

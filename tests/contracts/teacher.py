@@ -46,6 +46,15 @@ class TeacherContract:
         if together.summary is not None:
             assert torch.allclose(together.summary[:1], alone.summary, atol=1e-4)
 
+    def test_pieces_of_a_batch_change_nothing_but_rounding(self, teacher, pictures, monkeypatch):
+        whole, sizes, features = teacher(pictures), [], teacher._features
+        monkeypatch.setattr(teacher, "_features", lambda piece: sizes.append(len(piece)) or features(piece))
+        monkeypatch.setattr(teacher, "at_once", 2)
+        pieces = teacher(pictures)
+        assert sizes == [2, 1]
+        assert torch.allclose(whole.spatial, pieces.spatial, atol=1e-4)
+        assert whole.summary is None or torch.allclose(whole.summary, pieces.summary, atol=1e-4)
+
     def test_map_follows_the_picture(self, teacher, pictures):
         """Changing one corner changes the map most in that corner."""
         changed = pictures.clone()

@@ -7,6 +7,8 @@ from eradio.errors import EradioError
 from eradio.files import write_json
 from eradio.onnx_file import write_onnx
 from eradio.profile.engines.base import Flat
+from eradio.profile.ready import made_ready
+from eradio.profile.target import Target
 from eradio.search_space import build, fit_windows, named, windows_at
 from eradio.subjects import calibration_pictures, find
 from tests.contracts.engine import Student
@@ -71,6 +73,15 @@ def test_a_teacher_is_measured_without_what_no_picture_passes_through(name, reso
     assert features.summary.shape == (1, summary)
     assert features.spatial.shape[1] == channels
     assert not any("text" in part or "token_embedding" in part for part, _ in found.module.named_parameters())
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("name", ["shipped/clip", "shipped/dino", "shipped/sam", "open_clip/ViT-S-32-alt"])
+def test_every_engine_takes_every_kind_of_teacher(name, engine):
+    target = Target(engine=engine, resolution=64, batch=2)
+    with made_ready(find(name, 64), target) as ready:
+        assert ready.agreement.cosine > 0.999
 
 
 def test_sam_is_its_image_encoder_at_its_own_resolution():

@@ -26,7 +26,10 @@ class Teacher(nn.Module, ABC):
         licence: under which its weights are published, or that this is not known.
         summary_width: channels of the summary, or None where there is none.
         spatial_width: channels of the map.
+        at_once: pictures of one forward pass at most; None for all that it is given. More passes take less memory.
     """
+
+    at_once: int | None = None
 
     mean: Tensor
     std: Tensor
@@ -81,11 +84,24 @@ class Teacher(nn.Module, ABC):
                 f"Teacher '{self.name}' cannot look at {side} pixels; its own side is {self.resolution}, and it takes "
                 f"{sides}. Change its 'view', or the resolution of its partition."
             )
-        return self._features((resampled(pictures, side) - self.mean) / self.std)
+        pieces: Sequence[Tensor] = torch.split(pictures, self.at_once or len(pictures))
+        return joined([self._features((resampled(piece, side) - self.mean) / self.std) for piece in pieces])
+
+    def compile_features(self) -> None:
+        """Let inductor compile what it computes, from its next answer on: one program for each side and batch."""
+        self._features = torch.compile(self._features, dynamic=False)  # type: ignore[method-assign]
 
     @abstractmethod
     def _features(self, pictures: Tensor) -> Features:
         """Features of normalised square pictures of a side that the teacher can look at."""
+
+
+def joined(pieces: Sequence[Features]) -> Features:
+    """One answer of those to the pieces of a batch."""
+    if len(pieces) == 1:
+        return pieces[0]
+    summaries = [piece.summary for piece in pieces if piece.summary is not None]
+    return Features(torch.cat(summaries) if summaries else None, torch.cat([piece.spatial for piece in pieces]))
 
 
 def resampled(pictures: Tensor, side: int) -> Tensor:

@@ -2,8 +2,6 @@
 
 from contextlib import AbstractContextManager
 
-from torch import nn
-
 _STEPS = 1000
 """Compiling takes about a minute for each teacher and side, as long as some hundred steps of a large one."""
 
@@ -11,11 +9,6 @@ _STEPS = 1000
 def worth_compiling(device: str, steps: int) -> bool:
     """Whether a training's teachers are compiled: on a GPU, where kernels are fused under autocast, if it is long."""
     return device == "cuda" and steps >= _STEPS
-
-
-def compile_in_place(teacher: nn.Module) -> None:
-    """From its next answer on, one program for each side and batch."""
-    teacher.compile(dynamic=False)
 
 
 def falling_back() -> AbstractContextManager[None]:

@@ -53,6 +53,8 @@ class Tower(nn.Module):
         if not isinstance(visual, VisionTransformer):
             return self.forward(pictures)
         height, width = (side // patch for side, patch in zip(pictures.shape[2:], visual.patch_size, strict=True))
+        if (height, width) == tuple(visual.grid_size):
+            return self.forward(pictures)  # also since a functional call cannot be traced for other runtimes
         table = resample_abs_pos_embed(visual.positional_embedding[None], [height, width], list(visual.grid_size))
         features: Features = functional_call(self, {"visual.positional_embedding": table[0]}, (pictures,))
         return features
