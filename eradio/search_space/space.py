@@ -1,6 +1,6 @@
 """Which architectures may be sampled: the choices of every knob, and when a knob has a meaning."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from math import prod
@@ -126,9 +126,13 @@ class SearchSpace(Description):
     def count(self) -> int:
         """How many architectures the space holds, exactly."""
         base = self.width[0]
-        stages = [_leaves(partial(_read_stage, stage, "", base)) for stage in self.stages]
-        rest = [_leaves(self._read_stem), _leaves(self._read_down), _leaves(partial(self._read_neck, base))]
-        return len(self.width) * prod(stages + rest)
+        parts: list[Callable[[Ask], Any]] = [partial(_read_stage, stage, "", base) for stage in self.stages]
+        parts += [self._read_stem, self._read_down, partial(self._read_neck, base)]
+        return len(self.width) * prod(sum(1 for _ in _leaves(part)) for part in parts)
+
+    def members(self) -> Iterator[Architecture]:
+        """Every architecture of the space, once."""
+        return _leaves(self._read)
 
     def _read(self, ask: Ask) -> Architecture:
         width = ask("width", self.width)
@@ -163,9 +167,9 @@ def _folder() -> Path:
     return Path(str(files("eradio.search_space"))) / "spaces"
 
 
-def _leaves(read: Callable[[Ask], Any]) -> int:
-    """In how many ways the questions that `read` asks can be answered, where an answer may lead to other questions."""
-    count, paths = 0, [list[int]()]
+def _leaves(read: Callable[[Ask], Any]) -> Iterator[Any]:
+    """All that `read` can give: its questions answered in every way, where an answer may lead to other questions."""
+    paths = [list[int]()]
     while paths:
         answers, place = paths.pop(), 0
 
@@ -177,9 +181,7 @@ def _leaves(read: Callable[[Ask], Any]) -> int:
             place += 1
             return choices[answers[place - 1]]
 
-        read(ask)
-        count += 1
-    return count
+        yield read(ask)
 
 
 def _read_stage(choices: StageChoices, prefix: str, base: int, ask: Ask) -> Stage:

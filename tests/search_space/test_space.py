@@ -126,6 +126,8 @@ def test_count_is_the_number_of_distinct_members(space):
     # convolutions, or sub-sampled with 2 windows and 2 ways in.
     assert space.count() == 3 * 3 * 2 * (1 + 1 + 2 * 2 + 2 * 2)
     assert len({one.digest() for one in sample(space)}) == space.count()
+    assert {one.digest() for one in space.members()} == {one.digest() for one in sample(space)}
+    assert sum(1 for _ in space.members()) == space.count()
 
 
 def test_the_neck_can_be_left_out_and_follow_the_width(tmp_path, study):
@@ -218,7 +220,7 @@ def test_mistakes_in_a_space_are_sentences(tmp_path, old, new, words):
 
 
 def test_an_unknown_space_names_the_known_ones():
-    with pytest.raises(EradioError, match="There is no space 'huge'; use e_radio, tiny, wide"):
+    with pytest.raises(EradioError, match="There is no space 'huge'; use e_radio, tiny, tiny_grid, wide"):
         SearchSpace.named("huge")
 
 
