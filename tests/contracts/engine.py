@@ -55,6 +55,27 @@ class Named(nn.Module):
         return {"summary": summary, "spatial": [spatial, spatial.amax(1)]}
 
 
+class Sharp(nn.Module):
+    """Attention that tells its places apart, as a trained one does and a fresh one does not: [B, 3, 32, 32] pictures
+    to a map of 2x2 places."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.stem, self.qkv = nn.Conv2d(3, 16, 16, stride=16), nn.Linear(16, 48)
+            self.qkv.weight.data.mul_(30)
+        self.heads = heads
+        self.requires_grad_(False).eval()
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        places = self.stem(pictures).flatten(2).transpose(1, 2)
+        count, size, width = places.shape
+        parts = self.qkv(places).reshape(count, size, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(*parts.unbind(0))
+        return mixed.transpose(1, 2).reshape(count, size, width)
+
+
 class EngineContract:
     """The suite. `engine` must be overridden."""
 
@@ -96,6 +117,13 @@ class EngineContract:
             outputs = prepared.outputs()
         assert all(output.dtype == np.float32 for output in outputs)
         agreement(outputs, wanted, engine.name)
+
+    @pytest.mark.parametrize("heads", [2, 4], ids=["other heads than places", "as many heads as places"])
+    def test_attention_is_computed_within_its_heads(self, engine, pictures, job, heads):
+        network = Sharp(heads)
+        wanted = (network(pictures).numpy(),)
+        with engine.prepare(network, job) as prepared:
+            agreement(prepared.outputs(), wanted, engine.name)
 
     def test_outputs_are_the_callers_own_and_do_not_change_from_call_to_call(self, engine, job):
         with engine.prepare(Student(), job) as prepared:

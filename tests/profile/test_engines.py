@@ -12,7 +12,7 @@ from eradio.onnx_file import write_onnx
 from eradio.profile.agreement import agreement
 from eradio.profile.engines import LISTINGS, engine_names, load_engine
 from eradio.profile.engines.base import Flat, Job
-from tests.contracts.engine import EngineContract, Student
+from tests.contracts.engine import EngineContract, Sharp, Student
 
 
 class TestEager(EngineContract):
@@ -90,12 +90,13 @@ def test_every_offered_precision_is_close_to_float32_and_only_float32_is_equal_t
     assert (found.max_error > 1e-4) == (precision != "fp32")
 
 
+@pytest.mark.parametrize("network", [Student(), Sharp(4)], ids=["student", "as many heads as places"])
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_an_onnx_file_is_measured_as_it_is(name, tmp_path):
+def test_an_onnx_file_is_measured_as_it_is(name, network, tmp_path):
     pictures = torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(0))
     path = tmp_path / "student.onnx"
-    write_onnx(Flat(Student()), pictures, path, any_batch=True)
-    with load_engine("eager").prepare(Student(), Job(pictures)) as eager:
+    write_onnx(Flat(network), pictures, path, any_batch=True)
+    with load_engine("eager").prepare(network, Job(pictures)) as eager:
         wanted = eager.outputs()
     with load_engine(name).prepare_onnx(path, Job(pictures)) as prepared:
         agreement(prepared.outputs(), wanted, name)
