@@ -2,9 +2,10 @@
 
 Named alternative: the same training steps with the teachers asked for each candidate (live, alone). All arms take the
 same steps in one process on one thread, turn about, so that the machine's drift hits all alike: in each round one batch
-is made live, eight students of one network each take a step on it, and the batch is read from the cache. A cohort of K
-costs the batch once and K steps. With T the teachers' forward time for a batch and F the student's with its heads,
-three times for forward and backward, the bounds are 1 + T / 3F for a cache and K (T + 3F) / (T + 3KF) for a cohort.
+is made live, eight students of one network take a step on it one after another, as in lock-step, and the batch is read
+from the cache. A cohort of K costs what the batch and the first K of these steps took together. With T the teachers'
+forward time for a batch and F the student's with its heads, three times for forward and backward, the bounds are
+1 + T / 3F for a cache and K (T + 3F) / (T + 3KF) for a cohort.
 The cache's files were written just before, so they come from memory, not from a disk. The bounds know nothing of the
 pictures: the time to make them is taken off before a ratio is set beside its bound.
 
@@ -98,22 +99,13 @@ class Round:
         return list(np.diff(laps))
 
 
-def arms(drawn: Floats) -> tuple[Floats, Floats, Floats]:
-    """Medians over rounds, [resamples, rounds, kinds] to [resamples, kinds]: all, one student's step, its forward."""
-    middle = np.median(drawn, axis=1)
-    return middle, middle[:, FIRST:].mean(1), middle[:, STUDENT]
-
-
 def gain(drawn: Floats, cohort: int | None, *, bound: bool) -> Floats:
     """Live and alone over cached (no cohort) or over a cohort's share; with `bound`, its part of the bound."""
-    middle, step, forward = arms(drawn)
-    teachers = middle[:, TEACHERS]
-    off = middle[:, PICTURES] if bound else 0.0
-    live = middle[:, LIVE] - off
-    cost = middle[:, CACHED] + step if cohort is None else live / cohort + step
-    found = (live + step) / cost
-    best = (teachers + 3 * forward) / ((0 if cohort is None else teachers / cohort) + 3 * forward)
-    return np.asarray(found / best if bound else found)
+    steps, live = drawn[:, :, FIRST:], drawn[:, :, LIVE] - (drawn[:, :, PICTURES] if bound else 0.0)
+    alone = live + steps.mean(2)
+    cost = drawn[:, :, CACHED] + steps.mean(2) if cohort is None else (live + steps[:, :, :cohort].sum(2)) / cohort
+    found = np.median(alone, axis=1) / np.median(cost, axis=1)
+    return np.asarray(found / best(np.median(drawn, axis=1), cohort) if bound else found)
 
 
 def main(rounds: int) -> None:
@@ -153,10 +145,10 @@ def main(rounds: int) -> None:
             console.print(table)
 
 
-def best(middle: Floats, cohort: int | None) -> float:
-    """The bound."""
-    teachers, student = middle[TEACHERS], 3 * middle[STUDENT]
-    return float((teachers + student) / ((0 if cohort is None else teachers / cohort) + student))
+def best(middle: Floats, cohort: int | None) -> Floats:
+    """The bound, of medians [..., kinds]."""
+    teachers, student = middle[..., TEACHERS], 3 * middle[..., STUDENT]
+    return np.asarray((teachers + student) / ((0 if cohort is None else teachers / cohort) + student))
 
 
 if __name__ == "__main__":
