@@ -130,8 +130,10 @@ def distill(networks: tuple[str, ...], config: str, data: Path | None, steps: in
     from eradio.distill.recipe import Recipe
     from eradio.distill.run import distil
     from eradio.distill.setting import setting_for
-    from eradio.distill.trainer import StoppedError
+    from eradio.distill.stopping import StoppedError
+    from eradio.export import export as write
     from eradio.export import find_trained
+    from eradio.search_space import Architecture
 
     recipe = Recipe.named(config).changed(data=data, steps=steps)
     found = {
@@ -152,7 +154,8 @@ def distill(networks: tuple[str, ...], config: str, data: Path | None, steps: in
             agree=_agreed,
         )
     except StoppedError as error:
-        told = f"Asked to stop: step {error.step} is kept. Run the same command again to go on."
+        kept = f"step {error.step} is kept" if error.step else "what was done is kept"
+        told = f"Asked to stop: {kept}. Run the same command again to go on."
         return _complain(told, 143) if first else 143
     status = 0
     for folder, outcome in ends.items():
@@ -161,6 +164,8 @@ def distill(networks: tuple[str, ...], config: str, data: Path | None, steps: in
             continue
         for name, value in outcome.parts.items():
             console.print(f"{name}: {value:.4f}", markup=False, highlight=False)
+        if first and isinstance(found[folder], Architecture):
+            write(find_trained(str(folder)), "timm", folder / "timm", recipe.partitions[0].resolution[0])
         told = f"Loss {outcome.loss:.4f} after {outcome.steps} steps; the student is in {folder}"
         console.print(told, soft_wrap=True)
     return status

@@ -57,6 +57,9 @@ class Balanced:
     """A, [C, C] float64."""
     back: Tensor
     """Its inverse."""
+    _near: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, kind: BalanceKind, moments: Moments) -> Self:
@@ -96,7 +99,11 @@ class Balanced:
 
     def balance(self, features: Tensor) -> Tensor:
         """A (y - mu) of vectors along the last axis, [..., C], in their own type."""
-        return (features - self.mean.to(features)) @ self.there.to(features).T
+        place = features.device, features.dtype
+        if place not in self._near:  # once, and not for every batch: a wide teacher's matrix has megabytes
+            self._near[place] = self.mean.to(features), self.there.to(features).T
+        mean, there = self._near[place]
+        return (features - mean) @ there
 
     def restore(self, features: Tensor) -> Tensor:
         """What was balanced, as the teacher said it: [..., C]."""

@@ -69,10 +69,14 @@ class CachedTargets:
         return whole if page.rows is None else whole.cut(slice(page.rows.start, page.rows.stop))
 
     def fill(self, pages: Iterable[Page]) -> Iterator[Page]:
-        """Compute the missing pages that no other process is computing, and yield each as it is done."""
+        """Compute the missing pages, those that another process may be computing last, and yield each as it is done."""
+        later = []
         for page in pages:
-            handle = None if self._complete(page) else try_lock(self._lock(page))
+            if self._complete(page):
+                continue
+            handle = try_lock(self._lock(page))
             if handle is None:
+                later.append(page)
                 continue
             try:
                 if not self._complete(page):
@@ -80,6 +84,13 @@ class CachedTargets:
                     yield page
             finally:
                 os.close(handle)
+        for page in later:
+            with locked(self._lock(page), timeout=_PATIENCE_SECONDS):
+                done = not self._complete(page)
+                if done:
+                    self._compute(page)
+            if done:
+                yield page
 
     def missing(self, pages: Iterable[Page]) -> list[Page]:
         """The pages of which some file is not there yet."""

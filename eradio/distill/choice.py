@@ -107,9 +107,9 @@ def planned_bytes(live: LiveTargets, wanted: Iterable[tuple[Page, str]]) -> int:
 
 def _picture_bytes(live: LiveTargets, page: Page) -> dict[str, float]:
     """Bytes of one picture of a page, and of each teacher's answer to it."""
+    given = page.rows or range(live.recipe.partitions[page.partition].batch)
     mosaics = any(spec.view == "mosaic" for spec in live.recipe.teachers)
-    some = page._replace(rows=None if mosaics or page.part == "validation" else range(2))
-    batch = live.batch(some)
+    batch = live.batch(page._replace(rows=given[: live.portion(page) if mosaics else 2]))
     count = len(batch.pictures)
     answers = {
         name: sum(part.nbytes for part in answer if part is not None) / count for name, answer in batch.targets.items()

@@ -54,7 +54,8 @@ class Classroom:
     @cached_property
     def live(self) -> LiveTargets:
         """The teachers, as they answer."""
-        device, at_once = self.setting.device, self.setting.micro_batch
+        device, shares = self.setting.device, self.setting.shares(self.recipe, norms=False)
+        at_once = self.setting.micro_batch or max(len(share.rows) for share in shares)
         compiled = worth_compiling(device, self.recipe.steps)
         return LiveTargets(self.recipe, *self.data, device=device, compiled=compiled, at_once=at_once)
 
@@ -107,7 +108,7 @@ class Classroom:
         """
         (share,) = self.setting.shares(self.recipe, norms=False)
         every = pages(self.recipe, range(begun, self.recipe.steps), len(self.data[1]))
-        own = share.pages(targets.missing(every))
+        own = share.turns(targets.missing(every))
         wait_for_all()  # while some still look at what is missing, nobody adds to it
         ahead = self.live.ahead.of([page for page in own if page.part == "train"], workers)
         task = progress.add_task("asking the teachers", total=len(own), loss="")

@@ -60,27 +60,28 @@ def stretches_of(data: Dataset) -> Stretches | None:
 def open_data(recipe: Recipe) -> tuple[Dataset, Dataset]:
     """Training and validation pictures of a recipe.
 
-    What has no validation of its own gives some to it: a folder a fifth of its files, chosen by their names; a single
-    picture serves both; shards the last one, or the last fifth of a single one; a data set of the hub its last fifth.
+    What has no validation of its own gives some to it, a fifth of all but no more than is asked for: a folder files
+    that are chosen by their names, a single shard or a data set of the hub its last ones; several shards give the last
+    shard. A single picture serves both.
 
     Raises:
         EradioError: the pictures are missing.
     """
     data = recipe.data
     if isinstance(data, FolderData):
-        return _folder(data, recipe.seed)
+        return _folder(data, recipe.seed, recipe.validation)
     if isinstance(data, ShardsData):
         names = list_shards(data.path)
         if data.validation is not None:
             both = Shards(names), Shards(list_shards(data.validation))
             return tuple(_whole(one, data.unreadable) for one in both)  # type: ignore[return-value]
         shards = Shards(names)
-        kept = shards.sizes[-1] if len(shards.sizes) > 1 else len(shards) // 5
+        kept = shards.sizes[-1] if len(shards.sizes) > 1 else min(len(shards) // 5, recipe.validation)
         return _divided(shards, kept, data.unreadable, shards.sizes)
     if isinstance(data, HubData):
         rows = HubPictures(data.name, data.split, data.column)
         if data.validation is None:
-            return _divided(rows, len(rows) // 5, data.unreadable, [len(rows)])
+            return _divided(rows, min(len(rows) // 5, recipe.validation), data.unreadable, [len(rows)])
         others = HubPictures(data.name, data.validation, data.column)
         return _whole(rows, data.unreadable), _whole(others, data.unreadable)
     size, seed = recipe.largest(), data.seed
@@ -90,14 +91,15 @@ def open_data(recipe: Recipe) -> tuple[Dataset, Dataset]:
     return Alternating(taught), Alternating(kept_back)
 
 
-def _folder(data: FolderData, seed: int) -> tuple[Dataset, Dataset]:
+def _folder(data: FolderData, seed: int, validation: int) -> tuple[Dataset, Dataset]:
     root = data.path
     files = list_pictures(root)
     order = random.Random(seed).sample(files, len(files))
-    held_out = len(files) // 5 or 1
+    held_out = min(len(files) // 5, validation) or 1
     train = sorted(order[held_out:]) or files
     rest = sorted(order[:held_out])
-    return FolderPictures(root, train, rest, data.unreadable), FolderPictures(root, rest, train, data.unreadable)
+    taught = FolderPictures(root, train, rest, data.unreadable)
+    return taught, taught.turned()
 
 
 def _whole(source: Source, unreadable: float) -> Readable:
@@ -111,11 +113,9 @@ def _divided(source: Source, kept: int, unreadable: float, sizes: Sequence[int])
     kept = min(max(kept, 1), count - 1)
     if kept == 0:
         return _whole(source, unreadable), _whole(source, unreadable)
-    first = Stretches(sizes[:-1] if len(sizes) > 1 else (count - kept,))
-    return (
-        Readable(source, range(count - kept), range(count - kept, count), unreadable, first),
-        Readable(source, range(count - kept, count), range(count - kept), unreadable),
-    )
+    stretches = Stretches(sizes[:-1] if len(sizes) > 1 else (count - kept,))
+    taught = Readable(source, range(count - kept), range(count - kept, count), unreadable, stretches)
+    return taught, taught.turned()
 
 
 def crop_picture(pixels: Pixels, slot: Slot, resolution: int) -> Pixels:

@@ -25,7 +25,7 @@ class Page(NamedTuple):
     number: int
     partition: int = 0
     rows: range | None = None
-    """Those pictures of the batch that are meant; None for all."""
+    """Those pictures of the batch that are meant; None for all. The last page of validation says how many it has."""
 
 
 class Printed(NamedTuple):
@@ -76,8 +76,9 @@ class Printer(torch_data.Dataset[Printed]):
                 )
                 for place in page.rows or range(batch)
             ]
-        wanted = min(recipe.validation, pictures)
-        return [whole(number) for number in range(page.number * batch, min((page.number + 1) * batch, wanted))]
+        wanted, first = min(recipe.validation, pictures), page.number * batch
+        rows = page.rows or range(min(batch, wanted - first))
+        return [whole(first + row) for row in rows]
 
 
 def margin(recipe: Recipe, page: Page) -> int:
@@ -148,12 +149,12 @@ def training_pages(recipe: Recipe, step: int) -> list[Page]:
 
 def validation_pages(recipe: Recipe, pictures: int) -> list[Page]:
     """All of validation, partition after partition, given the number of pictures there are."""
-    wanted = min(recipe.validation, pictures)
-    return [
-        Page("validation", number, place)
-        for place, partition in enumerate(recipe.partitions)
-        for number in range(-(-wanted // partition.batch))
-    ]
+    wanted, found = min(recipe.validation, pictures), []
+    for place, partition in enumerate(recipe.partitions):
+        whole, rest = divmod(wanted, partition.batch)
+        found += [Page("validation", number, place) for number in range(whole)]
+        found += [Page("validation", whole, place, range(rest))] if rest else []
+    return found
 
 
 def pages(recipe: Recipe, steps: range, validation_pictures: int) -> list[Page]:

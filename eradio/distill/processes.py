@@ -1,7 +1,7 @@
 """Several processes that train one student, as torchrun starts them."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -49,6 +49,15 @@ def sums_of(values: Mapping[str, float], names: list[str], device: str) -> dict[
     distributed.all_reduce(table)
     sums, known = table.tolist()
     return {name: value for name, value, count in zip(names, sums, known, strict=True) if count}
+
+
+def union_of(names: Set[str]) -> set[str]:
+    """What any of the processes knows; all of them must ask."""
+    if not together():
+        return set(names)
+    known: list[Set[str]] = [set()] * distributed.get_world_size()
+    distributed.all_gather_object(known, names)
+    return set().union(*known)
 
 
 def any_of(flag: bool, device: str) -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
 
@@ -52,6 +53,14 @@ class Source(Protocol):
         ...
 
 
+@dataclass
+class _Tally:
+    """What is known of a source's pictures: how many were looked at, and which cannot be read."""
+
+    seen: int = 0
+    bad: set[int] = field(default_factory=set)
+
+
 class Readable:
     """Some pictures of a source, as a data set.
 
@@ -75,9 +84,14 @@ class Readable:
         self._numbers = numbers
         self._others = others
         self._most = most
-        self._seen = 0
-        self._bad: set[int] = set()
+        self._tally = _Tally()
         self.stretches = stretches or Stretches((len(numbers),))
+
+    def turned(self) -> "Readable":
+        """The others as a data set, whose place these take; what is known of either is known of both."""
+        found = Readable(self._source, self._others, self._numbers, self._most)
+        found._tally = self._tally
+        return found
 
     @property
     def digest(self) -> str:
@@ -97,8 +111,8 @@ class Readable:
         count = len(self._numbers)
         neighbours = (self._numbers[(index + offset) % count] for offset in range(count))
         for number in chain(neighbours, self._others):
-            if number not in self._bad:
-                self._seen += 1
+            if number not in self._tally.bad:
+                self._tally.seen += 1
                 try:
                     return self._source.read(number)
                 except Exception as error:  # a decoder meets a hostile file with anything
@@ -107,8 +121,8 @@ class Readable:
 
     def unreadable(self) -> list[str]:
         """Names of the unreadable pictures met so far."""
-        own = self._bad.difference(self._others)
-        return [self._source.name(number) for number in sorted(own)]
+        own = sorted(number for number in self._tally.bad if number not in self._others)
+        return [self._source.name(number) for number in own]
 
     def check(self) -> list[str]:
         """Open every picture and return the names of those that are none.
@@ -118,12 +132,12 @@ class Readable:
             OSError: the system failed to read, whatever the file holds.
         """
         for number in chain(self._numbers, self._others):
-            self._seen += 1
+            self._tally.seen += 1
             try:
                 self._source.look(number)
             except Exception as error:
                 self._note(number, error)
-        if self._bad.issuperset(chain(self._numbers, self._others)):
+        if self._tally.bad.issuperset(chain(self._numbers, self._others)):
             raise self._none_readable()
         return self.unreadable()
 
@@ -131,11 +145,11 @@ class Readable:
         """Remember a file as no picture; a failure that may pass would give each process substitutes of its own."""
         if isinstance(error, MemoryError | EradioError) or (isinstance(error, OSError) and error.errno in _PASSING):
             raise error
-        self._bad.add(number)
-        allowed = max(_FEW, self._most * self._seen)
-        if len(self._bad) > allowed and len(self._bad) < len(self._numbers) + len(self._others):
+        self._tally.bad.add(number)
+        allowed, bad = max(_FEW, self._most * self._tally.seen), len(self._tally.bad)
+        if allowed < bad < len(self._numbers) + len(self._others):
             raise EradioError(
-                f"{len(self._bad)} pictures of {self._source.place} cannot be read, more than 'unreadable' in the "
+                f"{bad} pictures of {self._source.place} cannot be read, more than 'unreadable' in the "
                 f"recipe allows; the last is {self._source.name(number)} ({error}). Look at them, or raise it."
             )
 

@@ -24,13 +24,14 @@ from eradio.distill.pages import Page, training_pages, validation_pages
 from eradio.distill.processes import joined, wait_for_all
 from eradio.distill.recipe import Recipe, training_identity
 from eradio.distill.setting import Setting
-from eradio.distill.stopping import stopping
+from eradio.distill.squares import check_shift
+from eradio.distill.stopping import StoppedError, stopping
 from eradio.distill.student import Student, new_student
 from eradio.distill.targets import Targets
 from eradio.distill.teachers.licence import LICENCES
-from eradio.distill.trainer import DivergedError, Outcome, StoppedError, Trainer
+from eradio.distill.trainer import DivergedError, Outcome, Trainer
 from eradio.errors import EradioError, networks_own
-from eradio.files import read_json, write_json
+from eradio.files import read_json, sweep, write_json
 from eradio.locks import try_lock
 from eradio.manifest import environment
 from eradio.search_space import Architecture, Network, build, choose_windows
@@ -90,7 +91,7 @@ def distil(
             begun = min(one.begun for one in lessons.values())
             if isinstance(targets, CachedTargets) and here.processes > 1:
                 room.fill(targets, begun, workers, progress)
-            with room.live.ahead.of(_sheets(room, begun, targets), workers):
+            with room.live.ahead.of(_sheets(room, begun, targets), workers), stop.noting():
                 return _taught(lessons, targets, stop)
 
 
@@ -157,7 +158,9 @@ class _Run:
 
     def begin(self) -> None:
         """Write down what the run is, or see that it is the same, once it is known that it can be computed here."""
-        self.room.setting.shares(self.room.recipe, norms=has_norms(build(self.network)))
+        backbone, recipe = build(self.network), self.room.recipe
+        self.room.setting.shares(recipe, norms=has_norms(backbone))
+        check_shift(recipe, self.room.live.teachers, int(backbone.output_stride))  # type: ignore[arg-type]
         path, facts = self.folder / "run.json", self.facts
         if self.first:
             before = read_json(path) if path.exists() else facts
@@ -168,6 +171,7 @@ class _Run:
                     "Give another folder with --out, or what it was begun with."
                 )
             write_json(path, facts)
+            sweep(self.folder / "checkpoints")
         wait_for_all()
 
     def student(self, targets: Targets) -> Student:

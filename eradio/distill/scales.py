@@ -27,7 +27,7 @@ class Scale:
     summary: Balanced | None
     spatial: Balanced | None
     dispersion: float
-    """See `dispersion_of`; 1 where the teacher has no summary."""
+    """Of its summaries as the loss sees them, see `dispersion_of`; 1 where the teacher has none."""
 
     def digest(self) -> str:
         """Of all numbers of it: what was balanced by another scale is something else."""
@@ -74,15 +74,13 @@ def measured_scales(balance: Balance, answers: Iterable[dict[str, Features]]) ->
     found = {}
     for name, moments in maps.items():
         known = torch.cat(summaries[name]) if name in summaries else None
-        dispersion = 1.0 if known is None else dispersion_of(known)
         try:
-            found[name] = Scale(
-                None if known is None else _balanced(balance.summary, _moments(known)),
-                _balanced(balance.spatial, moments),
-                dispersion,
-            )
+            summary = None if known is None else _balanced(balance.summary, _moments(known))
+            spatial = _balanced(balance.spatial, moments)
         except EradioError as error:
             raise EradioError(f"Teacher '{name}': {error}") from None
+        compared = known if known is None or summary is None else summary.balance(known)
+        found[name] = Scale(summary, spatial, 1.0 if compared is None else dispersion_of(compared))
     return found
 
 

@@ -35,11 +35,18 @@ class Share:
     """Pictures of the whole batch."""
 
     def of(self, page: Page) -> Page:
-        """What this process computes of a page of training."""
-        return page if len(self.rows) == self.batch else page._replace(rows=self.rows)
+        """What this process computes of a page: its rows of those that are meant."""
+        given = range(self.batch) if page.rows is None else page.rows
+        own = range(max(given.start, self.rows.start), max(given.start, min(given.stop, self.rows.stop)))
+        return page if own == given else page._replace(rows=own)
 
     def pages(self, pages: Sequence[Page]) -> list[Page]:
-        """Those pages of validation that this process takes, given all: every so many of its partition's."""
+        """What this process computes of some pages, given those of all partitions; no page of which it has nothing."""
+        own = [self.of(page) for page in pages if page.partition == self.partition]
+        return [page for page in own if page.rows is None or page.rows]
+
+    def turns(self, pages: Sequence[Page]) -> list[Page]:
+        """Whole pages in turn with the partition's other processes: every so many of its partition's."""
         own = [page for page in pages if page.partition == self.partition]
         return own[self.rows.start // len(self.rows) :: self.batch // len(self.rows)]
 

@@ -1,7 +1,7 @@
 """Signals that ask a run to keep what it has done and end."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -9,17 +9,58 @@ _SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 """What clusters send before they take a machine away: Kubernetes and systemd the first, Slurm's --signal the second."""
 
 
+class StoppedError(Exception):
+    """The run was asked to stop, and what it has done is kept: so many steps, or all that was before the first one."""
+
+    def __init__(self, step: int = 0) -> None:
+        super().__init__(f"stopped after step {step}")
+        self.step = step
+
+
+class _AskedError(BaseException):
+    """Raised wherever the run is: no Exception, which somebody may take for a failure of what they tried."""
+
+
+class Stop:
+    """Whether such a signal came."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._noting = False
+
+    def __call__(self) -> int:
+        """Its number, or 0."""
+        return self._number
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Meanwhile a signal is only noted, so that what is under way can be kept; at other times it ends the run."""
+        self._noting = True
+        try:
+            yield
+        finally:
+            self._noting = False
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """The signals' handler."""
+        self._number = number
+        if not self._noting:
+            raise _AskedError
+
+
 @contextmanager
-def stopping() -> Iterator[Callable[[], int]]:
-    """Meanwhile such a signal is only noted; gives what returns its number, or 0."""
-    noted = [0]
+def stopping() -> Iterator[Stop]:
+    """Meanwhile such signals do not end the process as they would.
 
-    def note(number: int, frame: FrameType | None) -> None:
-        noted[0] = number
-
-    before = {number: signal.signal(number, note) for number in _SIGNALS}
+    Raises:
+        StoppedError: one came while nothing was under way that had to be kept.
+    """
+    stop = Stop()
+    before = {number: signal.signal(number, stop.note) for number in _SIGNALS}
     try:
-        yield lambda: noted[0]
+        yield stop
+    except _AskedError:
+        raise StoppedError from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -4,6 +4,7 @@ Pictures stay bytes until they reach a network, and answers are rounded to the s
 them: so a batch computed live and one read from the cache are the same bits on one machine.
 """
 
+import math
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
@@ -21,11 +22,13 @@ from eradio.distill.scales import Scale, Scales, measured_scales
 from eradio.distill.squares import STUDENT, Shifts, shifts_at, squares_at
 from eradio.distill.stored import rounded, single
 from eradio.distill.teachers import Teacher, load_teacher
-from eradio.distill.teachers.compiled import falling_back
+from eradio.distill.teachers.compiled import falling_back, half_type
 from eradio.distill.teachers.spec import View
 from eradio.distill.teachers.view import STRIDE, seen, tiles
 from eradio.errors import EradioError
 from eradio.features import Features
+
+_PORTION = 64
 
 Guard = Callable[[], AbstractContextManager[None]]
 
@@ -158,19 +161,27 @@ class LiveTargets:
         found: dict[str, Scale] = {}
         for number, partition in enumerate(self.recipe.partitions):
             steps = range(-(-self.recipe.balance.pictures // partition.batch))
-            pages = [Page("train", step, number) for step in steps]
+            portion = self.portion(Page("train", 0, number))
+            portions = [range(row, min(row + portion, partition.batch)) for row in range(0, partition.batch, portion)]
+            pages = [Page("train", step, number, rows) for step in steps for rows in portions]
             names = self.recipe.teachers_of(number)
             answers = (self._answers(page, self.ahead.print(page).pictures, names) for page in pages)
             found = measured_scales(self.recipe.balance, answers) | found
         return found
 
+    def rest(self) -> None:
+        """Take the teachers off the device until they are asked again."""
+        for teacher in self._at_work.values():
+            teacher.send("cpu")
+        self._at_work.clear()
+
     def _answers(self, page: Page, pictures: Tensor, names: Collection[str]) -> dict[str, Features]:
         on_gpu = self.device == "cuda"
         squares, views = squares_at(self.recipe, page), {spec.name: spec.view for spec in self.recipe.teachers}
         found = {}
-        bf16 = torch.autocast(self.device, torch.bfloat16, enabled=on_gpu)
+        half = torch.autocast(self.device, half_type(self.device), enabled=on_gpu)
         careful = falling_back() if self.compiled else nullcontext()
-        with self._guard(), careful, torch.no_grad(), bf16:
+        with self._guard(), careful, torch.no_grad(), half:
             inputs = Batch(pictures.to(self.device), {}).inputs()
             for teacher in self.teachers:
                 if teacher.name in names:
@@ -182,21 +193,31 @@ class LiveTargets:
     def _working(self, teacher: Teacher) -> Teacher:
         """The teacher where it can be asked; a process never asks those of other partitions than its own."""
         if teacher.name not in self._at_work:
-            self._at_work[teacher.name] = teacher.to(self.device)
+            teacher.send(self.device)
+            self._at_work[teacher.name] = teacher
             teacher.at_once = self.at_once
             if self.compiled:
                 teacher.compile_features()
         return self._at_work[teacher.name]
 
     def _check(self, page: Page, teacher: Teacher, view: View) -> None:
-        """Pictures of one mosaic must be together, or it would be another mosaic."""
+        """Pictures of one mosaic must be together, or it would be another mosaic; the last one may have fewer."""
         if view == "mosaic" and page.rows is not None:
-            whole = tiles(teacher, self.ahead.side(page)) ** 2
-            if page.rows.start % whole or len(page.rows) % whole:
+            whole, batch = tiles(teacher, self.ahead.side(page)) ** 2, self.recipe.partitions[page.partition].batch
+            last = page.part == "validation" or page.rows.stop == batch
+            if page.rows.start % whole or (len(page.rows) % whole and not last):
                 raise EradioError(
                     f"The mosaics of teacher '{teacher.name}' are of {whole} pictures, and the {len(page.rows)} of a "
                     "process are not whole mosaics. Change 'batch' in the recipe, or the number of processes."
                 )
+
+    def portion(self, page: Page) -> int:
+        """About how many pictures of a page are asked for together where their number does not matter."""
+        seen_by = [one for one in self.teachers if one.name in self.recipe.teachers_of(page.partition)]
+        views = {spec.name: spec.view for spec in self.recipe.teachers}
+        mosaics = [tiles(one, self.ahead.side(page)) ** 2 for one in seen_by if views[one.name] == "mosaic"]
+        together = math.lcm(*mosaics)
+        return together * max(1, _PORTION // together)
 
     def _square(self, page: Page, pictures: Tensor, offset: tuple[int, int]) -> Tensor:
         top, left = (STRIDE * patches for patches in offset)

@@ -17,10 +17,11 @@ from eradio.distill.courses import Course, taught_alone
 from eradio.distill.grouped_norm import has_norms, settle_norms
 from eradio.distill.lesson import Lesson
 from eradio.distill.pages import Page, training_pages
-from eradio.distill.processes import any_of, sums_of, together, wait_for_all
+from eradio.distill.processes import any_of, sums_of, together, union_of, wait_for_all
 from eradio.distill.recipe import Recipe
 from eradio.distill.schedule import decay_start, drawn_side, learning_rate
 from eradio.distill.setting import Setting, Share
+from eradio.distill.stopping import StoppedError
 from eradio.distill.student import Student, forget_activations, optimiser_for
 from eradio.distill.targets import Batch, Targets
 from eradio.distill.vit import VitTraining
@@ -30,14 +31,6 @@ _POINTS = 5000
 
 Guard = Callable[[], AbstractContextManager[None]]
 Watcher = Callable[[int, float], None]
-
-
-class StoppedError(Exception):
-    """The run was asked to stop, and what it has done is kept."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__(f"stopped after step {step}")
-        self.step = step
 
 
 class DivergedError(Exception):
@@ -162,7 +155,7 @@ class Trainer:
         parts = yield from self._validated(guard)
         self._vit.finish()
         loss = sum(self._weights[name] * part for name, part in parts.items())
-        return Outcome(steps, tuple(self._curve), loss, parts, tuple(sorted(self._unreadable)))
+        return Outcome(steps, tuple(self._curve), loss, parts, tuple(sorted(union_of(self._unreadable))))
 
     def step(self, batches: Mapping[Share, Batch], steps: int) -> float:
         """Take one step of a rung of `steps` and return its loss, by the teachers' fixed weights."""

@@ -33,6 +33,8 @@ class MapBackbone(nn.Module):
         self.features = features
         self.channels_last = getattr(features, "output_fmt", "NCHW") == "NHWC"
         self.summary_width = self.spatial_width = int(features.feature_info.channels()[-1])
+        self.output_stride = int(features.feature_info.reduction()[-1])
+        self.side = None
 
     def forward(self, pictures: Tensor) -> Features:
         """Pictures [B, 3, H, W] in [0, 1] to a summary [B, C] and a map [B, C, h, w].
@@ -56,6 +58,7 @@ class TokenBackbone(nn.Module):
         self.prefix = int(model.num_prefix_tokens)
         self.class_token = getattr(model, "cls_token", None) is not None
         self.patch = tuple(model.patch_embed.patch_size)
+        self.output_stride = int(self.patch[0])
         self.side = None if model.dynamic_img_size else tuple(model.patch_embed.img_size)
         self.summary_width = self.spatial_width = int(model.num_features)
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import yaml
 from safetensors.torch import load_file
@@ -35,6 +36,10 @@ def test_a_training_leaves_a_student_its_card_its_manifest_and_its_losses(tmp_pa
     out = tmp_path / "run"
     assert _distil("--config", _recipe(tmp_path), "--out", out) == 0
     trained = find_trained(str(out))
+    loaded = timm.create_model(f"local-dir:{out / 'timm'}", pretrained=True, num_classes=0).eval()
+    pictures = torch.rand(1, 3, 64, 64)
+    mean, std = (torch.tensor(loaded.pretrained_cfg[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    assert torch.allclose(loaded.forward_features((pictures - mean) / std), trained.module(pictures).spatial, atol=1e-5)
     assert trained.source.endswith(str(out))
     manifest = json.loads((out / "manifest.json").read_text())
     assert set(manifest["teachers"]) == set(manifest["licences"]) == {"clip", "dino", "sam"}
@@ -67,6 +72,21 @@ def test_a_training_that_is_told_to_stop_goes_on_as_if_it_had_not_been(tmp_path:
         assert (out / "losses.csv").read_text() == (tmp_path / "whole" / "losses.csv").read_text()
 
 
+def test_a_run_that_is_told_to_stop_before_its_first_step_ends_at_once(tmp_path: Path) -> None:
+    balance = {"spatial": "phi-s", "pictures": 1_000_000}
+    recipe, out = _recipe(tmp_path, balance=balance), tmp_path / "out"
+    command = [sys.executable, "-m", "eradio", "distill", "e_radio_mini_s", "--config", recipe, "--out", str(out)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    )
+    assert process.stdout is not None
+    assert "Measuring the teachers' scales" in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Asked to stop: what was done is kept" in told
+
+
 def test_a_killed_training_loses_what_came_after_its_checkpoint_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,21 +97,25 @@ def test_a_killed_training_loses_what_came_after_its_checkpoint_and_nothing_else
     out = tmp_path / "killed"
     program = f"""
 import os, signal
-import eradio.distill.run, eradio.distill.checkpoint as checkpoint
+import eradio.distill.run, eradio.files as files, eradio.tensors as tensors
 from eradio.cli import run_command
 eradio.distill.run._SAVE_SECONDS = 0.0
-original, calls = checkpoint.write_state, iter(range(100))
-def half(path, state):
-    if next(calls) == 4:
-        path.with_name("." + path.name + ".tmp").write_bytes(b"half")
+original, calls = files.write_atomically, iter(range(100))
+def half(path, write):
+    def killed(temporary):
+        write(temporary)
+        content = temporary.read_bytes()
+        temporary.write_bytes(content[: len(content) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
-    original(path, state)
-checkpoint.write_state = half
+    original(path, killed if next(calls) == 4 else write)
+tensors.write_atomically = half
 run_command(["distill", "e_radio_mini_s", "--config", {recipe!r}, "--out", {str(out)!r}])
 """
     assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
     assert (out / "checkpoints" / "rung-8.pt").exists()
+    assert len(list((out / "checkpoints").glob(".*.tmp"))) == 1
     assert _distil("--config", recipe, "--out", out) == 0
+    assert list((out / "checkpoints").glob(".*.tmp")) == []
     _same_student(tmp_path / "whole", out)
     assert (out / "losses.csv").read_text() == (tmp_path / "whole" / "losses.csv").read_text()
 

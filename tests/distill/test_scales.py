@@ -51,6 +51,21 @@ def test_balanced_targets_are_cached_as_they_are_live(live: LiveTargets, tmp_pat
     assert cached.scales is live.scales
 
 
+def test_angles_are_balanced_by_the_dispersion_of_what_is_compared(asked: LiveTargets) -> None:
+    """Balanced summaries lie all around, those of the teachers in a narrow cone: so does the dispersion say."""
+    pages = [Page("train", number) for number in range(3)]
+    for kind in ("none", "channel"):
+        balance = Balance(summary=kind, pictures=60)
+        found = measured_scales(balance, (asked.exact(page) for page in pages))
+        seen = asked.balanced(found)
+        for name in ("clip", "dino"):
+            summaries = torch.cat([seen.exact(page)[name].summary for page in pages]).double()
+            units = summaries / summaries.norm(dim=1, keepdim=True)
+            middle = units.mean(0) / units.mean(0).norm()
+            angles = torch.acos((units @ middle).clamp(-1, 1))
+            assert found[name].dispersion == pytest.approx(float((angles**2).mean()), rel=1e-4)
+
+
 def test_scales_read_back_are_the_same(live: LiveTargets, tmp_path: Path) -> None:
     write_scales(tmp_path / "scales.safetensors", live.scales)
     read = read_scales(tmp_path / "scales.safetensors")

@@ -33,13 +33,28 @@ def _shares(rank: int, processes: int, recipe: Recipe) -> list:
 
 
 @pytest.mark.parametrize("processes", [4, 8])
-def test_every_page_of_validation_is_computed_by_one_process(processes: int) -> None:
-    recipe = _recipe(LOW, HIGH, validation=100)
-    every = validation_pages(recipe, 100)
-    found = [
-        page for rank in range(processes) for share in _shares(rank, processes, recipe) for page in share.pages(every)
-    ]
-    assert sorted(found) == sorted(every)
+def test_every_picture_of_validation_is_computed_by_one_process_and_no_batch_is_larger_than_in_training(
+    processes: int,
+) -> None:
+    recipe = _recipe(LOW, HIGH, validation=101)
+    every, found = validation_pages(recipe, 10**6), Counter()
+    for rank in range(processes):
+        for share in _shares(rank, processes, recipe):
+            for page in share.pages(every):
+                rows = share.rows if page.rows is None else page.rows
+                assert 0 < len(rows) <= len(share.rows)
+                batch = recipe.partitions[page.partition].batch
+                found.update((page.partition, page.number * batch + row) for row in rows)
+    assert found == Counter((partition, picture) for partition in (0, 1) for picture in range(101))
+
+
+@pytest.mark.parametrize("processes", [4, 8])
+def test_processes_take_whole_pages_in_turn(processes: int) -> None:
+    recipe = _recipe(LOW, HIGH, validation=101)
+    every, found = validation_pages(recipe, 10**6), []
+    for rank in range(processes):
+        found += [page for share in _shares(rank, processes, recipe) for page in share.turns(every)]
+    assert sorted(found, key=str) == sorted(every, key=str)
 
 
 def test_one_process_takes_every_partition_whole() -> None:

@@ -1,10 +1,13 @@
 """Squares that begin at places of their own: what student and teachers see of a page."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from eradio.cli import run_command
 from eradio.distill.data import open_data
 from eradio.distill.losses import Shift, spatial_loss
 from eradio.distill.pages import Page
@@ -56,6 +59,26 @@ def test_shifts_that_are_no_whole_places_are_refused() -> None:
     maps = torch.randn(1, 4, 5, 5)
     with pytest.raises(EradioError, match="cannot be shifted by whole patches"):
         spatial_loss(maps, maps, SpatialLoss(), Shift(0, 0, Fraction(1, 4)))
+
+
+def test_maps_that_cannot_be_shifted_are_refused_before_the_first_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of the shipped teachers, of 8x8 places, at 48 pixels; not where they look at the pictures."""
+    recipe = {
+        "partitions": [{"batch": 4, "later": [{"step": 1, "resolution": [64, 48]}]}],
+        "shift": 1,
+        "steps": 2,
+        "validation": 4,
+    }
+    path, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    path.write_text(yaml.safe_dump(recipe))
+    assert run_command(["distill", "e_radio_mini_s", "--config", str(path), "--out", str(out)]) == 1
+    assert "teacher 'clip' and the student have" in " ".join(capsys.readouterr().err.split())
+    assert not (out / "checkpoints").exists()
+    seeing = [{"kind": kind, "name": kind, "view": "pictures"} for kind in ("clip", "dino")]
+    path.write_text(yaml.safe_dump({**recipe, "teachers": seeing}))
+    assert run_command(["distill", "e_radio_mini_s", "--config", str(path), "--out", str(out)]) == 0
 
 
 def test_squares_that_share_nothing_are_refused() -> None:

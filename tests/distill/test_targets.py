@@ -50,8 +50,9 @@ def _same(first: Batch, second: Batch) -> bool:
 
 
 def test_pages_are_validation_and_then_the_steps() -> None:
-    assert [Page("validation", 0), Page("validation", 1), *(Page("train", step) for step in range(3))] == PAGES
-    assert pages(RECIPE, range(0), 3) == [Page("validation", 0)]
+    last = Page("validation", 1, rows=range(2))
+    assert [Page("validation", 0), last, *(Page("train", step) for step in range(3))] == PAGES
+    assert pages(RECIPE, range(0), 3) == [Page("validation", 0, rows=range(3))]
     repeated = RECIPE.model_copy(update={"repeat": 2})
     assert [training_pages(repeated, step)[0].number for step in range(5)] == [0, 1, 0, 1, 0]
     assert pages(repeated, range(1, 4), 0) == [Page("train", 1), Page("train", 0)]
@@ -100,16 +101,18 @@ def test_a_flipped_bit_is_found_and_computed_anew(live: LiveTargets, tmp_path: P
     assert _same(cached.batch(PAGES[2]), live.batch(PAGES[2]))
 
 
-def test_filling_leaves_pages_that_another_process_is_computing(live: LiveTargets, tmp_path: Path) -> None:
+def test_filling_leaves_pages_that_another_process_is_computing_for_the_end(live: LiveTargets, tmp_path: Path) -> None:
     cached = CachedTargets(live, tmp_path)
     assert list(cached.fill(PAGES[:1])) == PAGES[:1]
     (lock,) = (path.with_name("filling-train-1.lock") for path in tmp_path.glob("*/filling-validation-0.lock"))
     handle = try_lock(lock)
     assert handle is not None
-    assert list(cached.fill(PAGES)) == [page for page in PAGES[1:] if page != Page("train", 1)]
+    filling = cached.fill(PAGES)
+    free = [page for page in PAGES[1:] if page != Page("train", 1)]
+    assert [next(filling) for _ in free] == free
     assert cached.missing(PAGES) == [Page("train", 1)]
     os.close(handle)
-    assert list(cached.fill(PAGES)) == [Page("train", 1)]
+    assert list(filling) == [Page("train", 1)]
     assert cached.missing(PAGES) == []
 
 

@@ -63,16 +63,15 @@ class StudentTeacher(Teacher):
     """
 
     def __init__(self, backbone: Any, name: str, digest: str, resolution: int, licence: str = UNKNOWN_LICENCE) -> None:
-        own = isinstance(backbone, Backbone)
         super().__init__(
             name=name,
             digest=digest,
             resolution=resolution,
-            patch=backbone.output_stride if own else backbone.patch,
+            patch=backbone.output_stride,
             widths=(backbone.summary_width, backbone.spatial_width),
             mean=(0.0, 0.0, 0.0),
             std=(1.0, 1.0, 1.0),
-            flexible=own or backbone.side is None,
+            flexible=isinstance(backbone, Backbone) or backbone.side is None,
             licence=licence,
         )
         self.backbone = backbone

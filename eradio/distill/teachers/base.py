@@ -87,9 +87,14 @@ class Teacher(nn.Module, ABC):
         pieces: Sequence[Tensor] = torch.split(pictures, self.at_once or len(pictures))
         return joined([self._features((resampled(piece, side) - self.mean) / self.std) for piece in pieces])
 
+    def send(self, device: str) -> None:
+        """Bring what pictures pass through to a device."""
+        self.to(device)
+
     def compile_features(self) -> None:
         """Let inductor compile what it computes, from its next answer on: one program for each side and batch."""
-        self._features = torch.compile(self._features, dynamic=False)  # type: ignore[method-assign]
+        if "_features" not in vars(self):
+            self._features = torch.compile(self._features, dynamic=False)  # type: ignore[method-assign]
 
     @abstractmethod
     def _features(self, pictures: Tensor) -> Features:

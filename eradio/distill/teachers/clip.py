@@ -55,6 +55,11 @@ class ClipTeacher(Teacher):
         self._tokenizer = tokenizer
         self.freeze()
 
+    def send(self, device: str) -> None:
+        """Bring what pictures pass through to a device; the text tower, often half of all, stays where it is."""
+        self.clip.visual.to(device)
+        self.mean, self.std = self.mean.to(device), self.std.to(device)
+
     def _features(self, pictures: Tensor) -> Features:
         return Tower(self.clip.visual).on_any_grid(pictures)
 

@@ -38,25 +38,41 @@ class SamConfig(Description):
 class SamTeacher(Teacher):
     """A segment_anything model.
 
-    Summary: none. Spatial: the image encoder's embedding after its neck, which the mask decoder reads.
+    Summary: none. Spatial: the image encoder's embedding after its neck, which the mask decoder reads; or before it.
     """
 
-    def __init__(self, sam: Sam, name: str, digest: str, licence: str = UNKNOWN_LICENCE) -> None:
+    def __init__(
+        self, sam: Sam, name: str, digest: str, licence: str = UNKNOWN_LICENCE, *, before_neck: bool = False
+    ) -> None:
         super().__init__(
             name=name,
             digest=digest,
             resolution=sam.image_encoder.img_size,
             patch=sam.image_encoder.patch_embed.proj.kernel_size[0],
-            widths=(None, sam.prompt_encoder.embed_dim),
+            widths=(None, sam.image_encoder.neck[0].in_channels if before_neck else sam.prompt_encoder.embed_dim),
             mean=(sam.pixel_mean.flatten() / 255).tolist(),
             std=(sam.pixel_std.flatten() / 255).tolist(),
             licence=licence,
         )
         self.sam = sam
+        self.before_neck = before_neck
         self.freeze()
 
     def _features(self, pictures: Tensor) -> Features:
-        return Features(None, self.sam.image_encoder(pictures))
+        encoder = self.sam.image_encoder
+        if not self.before_neck:
+            return Features(None, encoder(pictures))
+        places = encoder.patch_embed(pictures)
+        if encoder.pos_embed is not None:
+            places = places + encoder.pos_embed
+        for block in encoder.blocks:
+            places = block(places)
+        return Features(None, places.permute(0, 3, 1, 2))
+
+    def send(self, device: str) -> None:
+        """Bring what pictures pass through to a device; the prompt encoder and the decoder stay where they are."""
+        self.sam.image_encoder.to(device)
+        self.mean, self.std = self.mean.to(device), self.std.to(device)
 
     @torch.no_grad()
     def masks_of_boxes(self, maps: Tensor, boxes: Tensor, owners: Tensor, side: int) -> Tensor:
@@ -72,6 +88,8 @@ class SamTeacher(Teacher):
             [P, side, side] logits; above 0 is inside.
         """
         grid = self.sam.prompt_encoder.image_embedding_size
+        if self.before_neck:
+            maps = self.sam.image_encoder.neck(maps)
         if maps.shape[-2:] != grid:
             maps = interpolate(maps, grid, mode="bilinear")
         corners = boxes * self.resolution - 0.5
@@ -153,4 +171,5 @@ def load_sam(spec: TeacherSpec) -> SamTeacher:
     else:
         sam, text = sam_model_registry[spec.model](checkpoint=None), canonical_json(spec.model)
     sam.load_state_dict(read_weights(weights))
-    return SamTeacher(sam, spec.name, identity(weights, text), licence_of(spec, sam))
+    digest = identity(weights, f"{text} before its neck" if spec.before_neck else text)
+    return SamTeacher(sam, spec.name, digest, licence_of(spec, sam), before_neck=spec.before_neck)

@@ -48,6 +48,9 @@ class TeacherSpec(Description):
     """At which side it looks at pictures of a partition: `own` resamples them to its own side; `pictures` takes them as
     they are, a place of its map for each 16 pixels; `mosaic` puts as many side by side as its own side holds, and cuts
     its map into pieces (for a SAM, which has one side and no summary; RADIOv2.5, arXiv 2412.07679)."""
+    before_neck: bool = False
+    """Of a SAM: its map is what enters the encoder's last convolutions, wider than what leaves them. A student of
+    AM-RADIO stands in for the encoder there (arXiv 2312.06709), and SAM's own neck and decoder go on from it."""
     licence: str | None = None
     """Of the weights, where neither their folder nor their library says."""
 
@@ -69,6 +72,8 @@ class TeacherSpec(Description):
             raise ValueError("only a SAM, which has no summary, can look at a mosaic; change 'view'")
         if self.view == "pictures" and self.kind == "sam":
             raise ValueError("a SAM looks at its own side only; change 'view' to own or mosaic")
+        if self.before_neck and self.kind != "sam":
+            raise ValueError("only a SAM has a neck; remove 'before_neck'")
         if self.tag is not None and (self.kind != "clip" or self.model is None):
             raise ValueError("only a published CLIP has a tag; remove 'tag'")
         if self.on_hub() and self.model is None:

@@ -35,6 +35,13 @@ def own_side(teacher: Teacher, side: int) -> int:
     return max(1, round(places)) * teacher.patch
 
 
+def places(teacher: Teacher, side: int, view: View) -> int:
+    """How many places of its map a teacher has across a picture of a side."""
+    if view == "mosaic":
+        return teacher.resolution // teacher.patch // tiles(teacher, side)
+    return (own_side(teacher, side) if view == "pictures" else teacher.resolution) // teacher.patch
+
+
 def tiles(teacher: Teacher, side: int) -> int:
     """How many pictures of a side stand in a row of a teacher's mosaic."""
     return max(1, teacher.resolution // side)

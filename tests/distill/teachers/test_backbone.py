@@ -61,20 +61,21 @@ def test_maps_whose_channels_come_last_are_turned():
     assert answer.summary.shape == (2, teacher.summary_width)
 
 
-def _student(folder: Path) -> torch.nn.Module:
-    network = named("e_radio_mini_s")
+def _student(folder: Path, name: str = "e_radio_mini_s") -> torch.nn.Module:
+    network = named(name)
     student = new_student(lambda seed: build(network, seed), (TeacherShape("t", 4, 4),), Recipe(), "0").eval()
     write_json(folder / "architecture.json", network.model_dump(mode="json"))
     write_tensors(folder / "student.safetensors", student.state_dict())
     return student
 
 
+@pytest.mark.parametrize("name", ["e_radio_mini_s", "resnet_s", "vit_s"])
 class TestStudent(TeacherContract):
-    """The proxy between experts and a small student."""
+    """The proxy between experts and a small student, be it ours or timm's."""
 
     @pytest.fixture
-    def teacher(self, tmp_path):
-        _student(tmp_path)
+    def teacher(self, tmp_path, name):
+        _student(tmp_path, name)
         return load_teacher(TeacherSpec(kind="student", name="proxy", weights=str(tmp_path)))
 
 

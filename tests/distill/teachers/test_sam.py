@@ -22,6 +22,22 @@ def test_decoding_many_pictures_at_once_equals_sam_s_own_decoder():
             assert torch.allclose(quality[place], own_quality[0], atol=1e-5)
 
 
+def test_what_enters_the_neck_leaves_it_as_the_usual_answer(folders):
+    from eradio.distill.teachers import TeacherSpec, load_teacher
+
+    spec = TeacherSpec(kind="sam", name="tiny", weights=str(folders["sam"]))
+    after, before = load_teacher(spec), load_teacher(spec.model_copy(update={"before_neck": True}))
+    pictures, box = torch.rand(2, 3, 64, 64), torch.tensor([[0.1, 0.2, 0.6, 0.7]])
+    entering, leaving = before(pictures).spatial, after(pictures).spatial
+    assert entering.shape[1] == before.spatial_width == before.sam.image_encoder.patch_embed.proj.out_channels
+    with torch.no_grad():
+        assert torch.allclose(before.sam.image_encoder.neck(entering), leaving, atol=1e-5)
+    owner = torch.tensor([1])
+    ours, theirs = (one.masks_of_boxes(maps, box, owner, 32) for one, maps in ((before, entering), (after, leaving)))
+    assert torch.allclose(ours, theirs, atol=1e-4)
+    assert before.digest != after.digest
+
+
 def test_boxes_reach_the_decoder_as_sam_s_own_forward_takes_them(folders):
     from eradio.distill.teachers import TeacherSpec, load_teacher
 
