@@ -10,16 +10,19 @@ from collections import Counter
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from eradio.distill import shard_files
 from eradio.distill.data import open_data
 from eradio.distill.order import shown_at
 from eradio.distill.readable import Readable
 from eradio.distill.recipe import Recipe
-from eradio.distill.shards import Shards, list_shards, local
+from eradio.distill.shard_files import local
+from eradio.distill.shards import Shards, list_shards
 from eradio.errors import EradioError
 from tests.contracts.dataset import DatasetContract
 
@@ -182,7 +185,64 @@ def test_shards_at_a_url_are_fetched_once(tmp_path: Path, server) -> None:
     for _ in range(2):
         shards = Shards(names)
         assert [int(shards.read(number)[0, 0, 0]) for number in (0, 19)] == [0, 19]
-    assert asked == {"/00000.tar": 1, "/00001.tar": 1}
+    assert asked["/00000.tar"] == asked["/00001.tar"] == 1
+
+
+def _told(path: Path, successes: int) -> None:
+    """As img2dataset says of a shard how it went."""
+    told = {"count": successes + 3, "successes": successes, "failed_to_download": 3, "duration": 1.5}
+    path.with_name(f"{path.stem}_stats.json").write_text(json.dumps(told))
+
+
+def test_a_shard_of_which_much_was_told_is_read_when_it_is_needed(tmp_path: Path, server) -> None:
+    """A billion pictures are not looked at before the first step."""
+    url, asked = server
+    for shard in range(3):
+        _told(_shard(tmp_path / f"{shard:05d}.tar", range(10 * shard, 10 * shard + 10)), 10)
+    for _ in range(2):
+        shards = Shards(list_shards(f"{url}/{{00000..00002}}.tar"))
+        assert shards.sizes == [10, 10, 10]
+        assert int(shards.read(17)[0, 0, 0]) == 17
+    assert asked == {**{f"/0000{shard}_stats.json": 1 for shard in range(3)}, "/00001.tar": 1}
+
+
+def test_what_was_told_belongs_to_the_identity(folder: Path) -> None:
+    names = list_shards(str(folder))
+    for name in names:
+        _told(Path(name), 10)
+    before = Shards(names).digest
+    assert Shards(names).digest == before
+    _told(Path(names[1]), 9)
+    assert Shards(names).digest != before
+    assert Shards(names).sizes == [10, 9, 10]
+
+
+def test_pictures_that_were_told_of_and_are_not_there_are_unreadable(folder: Path) -> None:
+    names = list_shards(str(folder))
+    for name in names:
+        _told(Path(name), 11)
+    shards = Shards(names)
+    pictures = Readable(shards, range(len(shards)))
+    assert [int(pictures.picture(number)[0, 0, 0]) for number in (9, 10, 11, 32)] == [9, 10, 10, 0]
+    assert pictures.unreadable() == [f"{names[0]}:10", f"{names[2]}:10"]
+
+
+def test_fetched_shards_leave_room_for_others_and_come_again(tmp_path: Path, server, monkeypatch) -> None:
+    url, asked = server
+    for shard in range(4):
+        _told(_shard(tmp_path / f"{shard:05d}.tar", range(10 * shard, 10 * shard + 10)), 10)
+    size = (tmp_path / "00000.tar").stat().st_size
+    shards = Shards(list_shards(f"{url}/{{00000..00003}}.tar"))
+
+    def usage(path: Path):
+        held = len(list(shard_files.cache_folder().glob("shards/*/*.tar")))
+        return SimpleNamespace(free=(5 - held) * size)
+
+    monkeypatch.setattr(shard_files.shutil, "disk_usage", usage)
+    for number in (0, 10, 1, 20, 30, 2, 11):
+        assert int(shards.read(number)[0, 0, 0]) == number
+        assert len(list(shard_files.cache_folder().glob("shards/*/*.tar"))) <= 2
+    assert [asked[f"/0000{shard}.tar"] for shard in range(4)] == [2, 2, 1, 1]
 
 
 @pytest.mark.parametrize("name", ["none.tar", "short.tar"])
