@@ -44,11 +44,10 @@ class Classroom:
 
     @cached_property
     def data(self) -> tuple[Dataset, Dataset]:
-        """Training and validation pictures, every file looked at."""
+        """Training and validation pictures; the first process looks at every file."""
         both = open_data(self.recipe)
-        for one in both:
-            if isinstance(one, FolderPictures):
-                one.check()
+        if isinstance(both[0], FolderPictures) and self.setting.rank == 0:
+            both[0].check()
         return both
 
     @cached_property
