@@ -3,11 +3,11 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, track
 
 from eradio.distill.cache import CachedTargets
 from eradio.distill.choice import Agree, choose
@@ -90,6 +90,8 @@ class Classroom:
             for folder in folders:
                 write_json(folder / _CHOICE, choice)
         wait_for_all()
+        if self.setting.processes > 1:
+            live.rest()  # the first process has asked those of all partitions
         choice = read_json(folders[0] / _CHOICE)
         self.console.print(f"{choice['why']}.", markup=False)
         return cached if choice["kind"] == "cached" else live
@@ -124,7 +126,8 @@ class Classroom:
         if self.setting.rank == 0:
             if known is None:
                 self.console.print(f"Measuring the teachers' scales on {self.recipe.balance.pictures} pictures.")
-            scales = self.live.measured_scales() if known is None else read_scales(known)
+            shown = partial(track, console=self.console, transient=True, disable=not self.console.is_terminal)
+            scales = self.live.measured_scales(shown) if known is None else read_scales(known)
             for folder in folders:
                 path = folder / _SCALES
                 if not path.exists():

@@ -5,7 +5,7 @@ them: so a batch computed live and one read from the cache are the same bits on 
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -152,8 +152,11 @@ class LiveTargets:
         other.scales = scales
         return other
 
-    def measured_scales(self) -> Scales:
+    def measured_scales(self, track: Callable[[list[Page]], Iterable[Page]] = iter) -> Scales:
         """How the recipe balances the teachers, from its first training pictures.
+
+        Args:
+            track: gives the pages of a partition in their order, and may tell how far they are.
 
         Raises:
             EradioError: a balance does not exist for a teacher.
@@ -165,7 +168,7 @@ class LiveTargets:
             portions = [range(row, min(row + portion, partition.batch)) for row in range(0, partition.batch, portion)]
             pages = [Page("train", step, number, rows) for step in steps for rows in portions]
             names = self.recipe.teachers_of(number)
-            answers = (self._answers(page, self.ahead.print(page).pictures, names) for page in pages)
+            answers = (self._answers(page, self.ahead.print(page).pictures, names) for page in track(pages))
             found = measured_scales(self.recipe.balance, answers) | found
         return found
 

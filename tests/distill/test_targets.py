@@ -68,6 +68,12 @@ def test_cached_targets_are_the_live_ones_bit_for_bit(live: LiveTargets, tmp_pat
     assert len(live.batch(PAGES[1]).pictures) == 2
 
 
+def test_teachers_that_rest_answer_the_same_when_they_are_asked_again(live: LiveTargets) -> None:
+    before = live.batch(Page("train", 0))
+    live.rest()
+    assert _same(before, live.batch(Page("train", 0)))
+
+
 def test_training_on_cached_targets_is_training_on_live_ones_bit_for_bit(live: LiveTargets, tmp_path: Path) -> None:
     shapes = tuple(TeacherShape(t.name, t.summary_width, t.spatial_width) for t in live.teachers)
     network = named("e_radio_mini_s")
