@@ -1,5 +1,6 @@
 """The pages of a recipe's schedule, and the pictures on them."""
 
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import tee
@@ -14,6 +15,7 @@ from eradio.distill.data import Dataset, crop_picture, stretches_of
 from eradio.distill.readable import Readable
 from eradio.distill.recipe import Recipe
 from eradio.distill.schedule import Slot, side_at, slot, whole
+from eradio.distill.stopping import SIGNALS
 from eradio.distill.teachers.view import STRIDE
 from eradio.errors import EradioError
 
@@ -114,7 +116,12 @@ class Ahead:
         if workers:
             asked, wanted = tee(pages)
             loader = torch_data.DataLoader(
-                _Careful(self._printer), batch_size=None, sampler=asked, num_workers=workers, prefetch_factor=2
+                _Careful(self._printer),
+                batch_size=None,
+                sampler=asked,
+                num_workers=workers,
+                prefetch_factor=2,
+                worker_init_fn=_leave_signals,
             )
             self._coming = zip(wanted, loader, strict=True)
         try:
@@ -135,6 +142,12 @@ class Ahead:
                     raise printed
                 return printed
         return self._printer[page]
+
+
+def _leave_signals(worker: int) -> None:
+    """To the process that trains: clusters send them to every process, and it still needs what these print."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _place(page: Page) -> tuple[int, int]:

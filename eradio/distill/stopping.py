@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 """What clusters send before they take a machine away: Kubernetes and systemd the first, Slurm's --signal the second."""
 
 
@@ -56,7 +56,7 @@ def stopping() -> Iterator[Stop]:
         StoppedError: one came while nothing was under way that had to be kept.
     """
     stop = Stop()
-    before = {number: signal.signal(number, stop.note) for number in _SIGNALS}
+    before = {number: signal.signal(number, stop.note) for number in SIGNALS}
     try:
         yield stop
     except _AskedError:

@@ -57,12 +57,23 @@ def test_a_training_leaves_a_student_its_card_its_manifest_and_its_losses(tmp_pa
 def test_a_training_that_is_told_to_stop_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     recipe = _recipe(tmp_path, steps=30)
     assert _distil("--config", recipe, "--out", tmp_path / "whole") == 0
-    command = [sys.executable, "-m", "eradio", "distill", "e_radio_mini_s", "--config", recipe, "--out"]
+    command = [
+        sys.executable,
+        "-m",
+        "eradio",
+        "distill",
+        "e_radio_mini_s",
+        "--config",
+        recipe,
+        "--workers",
+        "1",
+        "--out",
+    ]
     for name in (signal.SIGTERM, signal.SIGUSR2):
         out = tmp_path / name.name
-        process = subprocess.Popen([*command, str(out)], stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([*command, str(out)], stderr=subprocess.PIPE, text=True, start_new_session=True)
         _wait_for_steps(out, 3)
-        process.send_signal(name)
+        os.killpg(process.pid, name)  # as a cluster does: the process that makes pictures ahead gets it too
         _, told = process.communicate(timeout=120)
         assert process.returncode == 143
         assert "is kept" in told

@@ -246,10 +246,14 @@ def test_fetched_shards_leave_room_for_others_and_come_again(tmp_path: Path, ser
 
 
 @pytest.mark.parametrize("name", ["none.tar", "short.tar"])
-def test_what_cannot_be_fetched_whole_is_one_sentence_and_leaves_nothing(tmp_path: Path, server, name: str) -> None:
-    url, _ = server
+def test_what_cannot_be_fetched_whole_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, server, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, asked = server
+    monkeypatch.setattr(shard_files, "_WAITS", (0.0, 0.0))
     with pytest.raises(EradioError, match="cannot be fetched"):
         local(f"{url}/{name}")
+    assert asked[f"/{name}"] == (3 if name == "short.tar" else 1)
     with pytest.raises(EradioError, match="cannot be fetched"):
         local(f"{url}/{name}")
 
