@@ -74,11 +74,9 @@ def test_only_meaningful_parameters_are_asked_for(tiny, study):
             assert "expansion" not in asked or stage.kind in ("convnext", "fused_mbconv")
 
 
-def test_the_families_are_all_in_the_default_space(tiny, study):
-    kinds = [frozenset(stage.kind for stage in tiny.suggest(study.ask()).stages) for _ in range(400)]
-    assert any(members <= {"c2f", "residual"} for members in kinds)
-    assert frozenset({"attention"}) in kinds
-    assert any("attention" in members and len(members) > 1 for members in kinds)
+def test_the_families_are_all_in_the_default_space(tiny):
+    """Purely convolutional, purely attentive and mixed: every stage may be of every kind, whatever the others are."""
+    assert all(set(stage.kind) == {"c2f", "residual", "attention"} for stage in tiny.stages)
 
 
 def test_every_shipped_space_gives_networks_that_learn(seed):
