@@ -28,6 +28,7 @@ from eradio.distill.recipe import Crop, Partition, Recipe, training_identity
 from eradio.distill.student import new_student
 from eradio.distill.targets import LiveTargets
 from eradio.distill.trainer import DivergedError, Trainer
+from eradio.files import write_atomically
 from eradio.locks import DeviceLock, default_lock_folder
 from eradio.profile import Target, measure, protocol_named
 from eradio.search_space import Architecture, SearchSpace, build
@@ -83,22 +84,19 @@ class Recorder:
         return rungs
 
 
-def recorded(path: Path) -> set[str]:
-    """Digests of the members that are done; a line that was being written when the process ended is cut off."""
-    if not path.exists():
-        return set()
-    lines = path.read_bytes().splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith(b"\n")]
-    path.write_bytes(b"".join(whole))
-    return {json.loads(line)["digest"] for line in whole}
+def whole_lines(path: Path) -> list[bytes]:
+    """Of a file that a process may be writing, or was when it ended."""
+    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 def main(folder: Path, part: int, parts: int) -> None:
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     recorder, path = Recorder(folder), folder / f"{SPACE}-{part}-of-{parts}.jsonl"
-    done = {digest for one in folder.glob("*.jsonl") if one != path for digest in recorded_elsewhere(one)}
-    done |= recorded(path)
+    if path.exists():
+        whole = b"".join(whole_lines(path))
+        write_atomically(path, lambda temporary: temporary.write_bytes(whole))
+    done = {json.loads(line)["digest"] for one in folder.glob("*.jsonl") for line in whole_lines(one)}
     members = sorted(recorder.space.members(), key=Architecture.digest)
     console, own = Console(), [one for one in members[part::parts] if one.digest() not in done]
     for number, architecture in enumerate(own):
@@ -109,12 +107,6 @@ def main(folder: Path, part: int, parts: int) -> None:
             file.flush()
             os.fsync(file.fileno())
         console.print(f"{number + 1} of {len(own)}: {time.monotonic() - start:.0f} s", highlight=False)
-
-
-def recorded_elsewhere(path: Path) -> set[str]:
-    """Digests in a file that another process may be writing."""
-    lines = path.read_bytes().splitlines(keepends=True)
-    return {json.loads(line)["digest"] for line in lines if line.endswith(b"\n")}
 
 
 if __name__ == "__main__":

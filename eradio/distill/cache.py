@@ -79,17 +79,14 @@ class CachedTargets:
                 later.append(page)
                 continue
             try:
-                if not self._complete(page):
-                    self._compute(page)
+                if self._completed(page):
                     yield page
             finally:
                 os.close(handle)
         for page in later:
             with locked(self._lock(page), timeout=_PATIENCE_SECONDS):
-                done = not self._complete(page)
-                if done:
-                    self._compute(page)
-            if done:
+                new = self._completed(page)
+            if new:
                 yield page
 
     def missing(self, pages: Iterable[Page]) -> list[Page]:
@@ -149,6 +146,13 @@ class CachedTargets:
         targets = {name: Features(one.get("summary"), one["spatial"]) for name, (one, _) in found.items()}
         shifts = shifts_at(self._live.recipe, page, names)
         return Batch(pictures[PICTURES], targets, tuple(json.loads(told["unreadable"])), shifts)
+
+    def _completed(self, page: Page) -> bool:
+        """Compute what is missing, if something is; whether it was. The page's lock is held."""
+        missing = not self._complete(page)
+        if missing:
+            self._compute(page)
+        return missing
 
     def _complete(self, page: Page) -> bool:
         return all(path.exists() for path in self._paths(page).values())

@@ -74,17 +74,18 @@ class Classroom:
         known = _known(folders, _CHOICE)
         if self.setting.rank == 0:
             if known is None:
-                chosen = choose(
-                    live,
-                    cached,
-                    steps=self.recipe.steps,
-                    free=free_bytes(self.cache or folders[0]),
-                    given=self.cache is not None,
-                    students=len(folders),
-                    together=len(folders) > 1,
-                    agree=self.agree,
+                choice = asdict(
+                    choose(
+                        live,
+                        cached,
+                        steps=self.recipe.steps,
+                        free=free_bytes(self.cache or folders[0]),
+                        given=self.cache is not None,
+                        students=len(folders),
+                        together=len(folders) > 1,
+                        agree=self.agree,
+                    )
                 )
-                choice = asdict(chosen)
             else:
                 choice = read_json(known)
             for folder in folders:

@@ -69,19 +69,19 @@ def open_data(recipe: Recipe) -> tuple[Dataset, Dataset]:
     """
     data = recipe.data
     if isinstance(data, FolderData):
-        return _folder(data, recipe.seed, recipe.validation)
+        return _folder(data, recipe)
     if isinstance(data, ShardsData):
         names = list_shards(data.path)
         if data.validation is not None:
             both = Shards(names), Shards(list_shards(data.validation))
             return tuple(_whole(one, data.unreadable) for one in both)  # type: ignore[return-value]
         shards = Shards(names)
-        kept = shards.sizes[-1] if len(shards.sizes) > 1 else min(len(shards) // 5, recipe.validation)
+        kept = shards.sizes[-1] if len(shards.sizes) > 1 else _held_back(len(shards), recipe)
         return _divided(shards, kept, data.unreadable, shards.sizes)
     if isinstance(data, HubData):
         rows = HubPictures(data.name, data.split, data.column)
         if data.validation is None:
-            return _divided(rows, min(len(rows) // 5, recipe.validation), data.unreadable, [len(rows)])
+            return _divided(rows, _held_back(len(rows), recipe), data.unreadable, [len(rows)])
         others = HubPictures(data.name, data.validation, data.column)
         return _whole(rows, data.unreadable), _whole(others, data.unreadable)
     size, seed = recipe.largest(), data.seed
@@ -91,15 +91,20 @@ def open_data(recipe: Recipe) -> tuple[Dataset, Dataset]:
     return Alternating(taught), Alternating(kept_back)
 
 
-def _folder(data: FolderData, seed: int, validation: int) -> tuple[Dataset, Dataset]:
+def _folder(data: FolderData, recipe: Recipe) -> tuple[Dataset, Dataset]:
     root = data.path
     files = list_pictures(root)
-    order = random.Random(seed).sample(files, len(files))
-    held_out = min(len(files) // 5, validation) or 1
+    order = random.Random(recipe.seed).sample(files, len(files))
+    held_out = _held_back(len(files), recipe)
     train = sorted(order[held_out:]) or files
     rest = sorted(order[:held_out])
     taught = FolderPictures(root, train, rest, data.unreadable)
     return taught, taught.turned()
+
+
+def _held_back(count: int, recipe: Recipe) -> int:
+    """How many of all pictures validation gets where it has none of its own."""
+    return max(1, min(count // 5, recipe.validation))
 
 
 def _whole(source: Source, unreadable: float) -> Readable:
@@ -110,7 +115,7 @@ def _whole(source: Source, unreadable: float) -> Readable:
 def _divided(source: Source, kept: int, unreadable: float, sizes: Sequence[int]) -> tuple[Readable, Readable]:
     """All but the last `kept` pictures, and those; a source too small for that serves both."""
     count = len(source)
-    kept = min(max(kept, 1), count - 1)
+    kept = min(kept, count - 1)
     if kept == 0:
         return _whole(source, unreadable), _whole(source, unreadable)
     stretches = Stretches(sizes[:-1] if len(sizes) > 1 else (count - kept,))

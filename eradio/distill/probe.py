@@ -36,8 +36,7 @@ def probe(folder: Path, sides: Sequence[int], pictures: int, console: Console) -
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("holding student and teachers side by side", total=len(sides))
         for side in sides:
-            views = {spec.name: spec.view for spec in recipe.teachers}
-            found += fidelities(student, teachers, data, [side], pictures, views)
+            found += fidelities(student, teachers, data, [side], pictures, recipe.views())
             progress.advance(task)
     return found
 

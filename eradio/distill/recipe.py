@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from eradio.description import Description, digest_of
 from eradio.distill.teachers import TeacherSpec, shipped
+from eradio.distill.teachers.spec import View
 from eradio.errors import EradioError
 
 # Raised whenever a change of the code changes what a training run computes, so that nothing stale is reused.
@@ -276,6 +277,10 @@ class Recipe(Description):
     def teachers_of(self, partition: int) -> tuple[str, ...]:
         """Names of the teachers of a partition."""
         return self.partitions[partition].teachers or tuple(teacher.name for teacher in self.teachers)
+
+    def views(self) -> dict[str, View]:
+        """At which side each teacher looks, by its name."""
+        return {teacher.name: teacher.view for teacher in self.teachers}
 
     def head_name(self, teacher: str, partition: int) -> str:
         """How losses call a teacher: with its first resolution where an earlier partition has it already."""

@@ -67,28 +67,19 @@ def _folder() -> Path:
 
 def _make_room(new: Path) -> None:
     """Remove the shards that were not used for the longest time; whoever reads one of them goes on reading it."""
-    shards = sorted((path for path in _folder().glob("*/*.tar") if path != new), key=_used)
-    held = sum(_size(path) for path in [*shards, new])
+    shards = []
+    for path in _folder().glob("*/*.tar"):
+        with suppress(FileNotFoundError):  # another process makes room too
+            stat = path.stat()
+            shards.append((stat.st_atime, stat.st_size, path))
+    held = sum(size for _, size, _ in shards)
     room = held + shutil.disk_usage(new.parent).free
-    for path in shards:
+    for _, size, path in sorted(shards):
         if held <= (1 - _SPARED) * room:
             return
-        held -= _size(path)
-        path.unlink(missing_ok=True)
-
-
-def _used(path: Path) -> float:
-    try:
-        return path.stat().st_atime
-    except OSError:
-        return 0.0
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+        if path != new:
+            held -= size
+            path.unlink(missing_ok=True)
 
 
 def _fetch(url: str, path: Path) -> None:

@@ -29,6 +29,7 @@ from eradio.errors import EradioError
 from eradio.features import Features
 
 _PORTION = 64
+"""Pictures: enough to keep a device busy, few enough for any memory."""
 
 Guard = Callable[[], AbstractContextManager[None]]
 
@@ -111,7 +112,7 @@ class LiveTargets:
         self.device = device
         self.compiled = compiled
         self.at_once = at_once
-        self._at_work: dict[str, Teacher] = {}
+        self._at_work: set[Teacher] = set()
         self._guard = guard
         self.ahead = Ahead(Printer(recipe, train, validation))
         self.scales: Scales = {}
@@ -174,13 +175,13 @@ class LiveTargets:
 
     def rest(self) -> None:
         """Take the teachers off the device until they are asked again."""
-        for teacher in self._at_work.values():
+        for teacher in self._at_work:
             teacher.send("cpu")
         self._at_work.clear()
 
     def _answers(self, page: Page, pictures: Tensor, names: Collection[str]) -> dict[str, Features]:
         on_gpu = self.device == "cuda"
-        squares, views = squares_at(self.recipe, page), {spec.name: spec.view for spec in self.recipe.teachers}
+        squares, views = squares_at(self.recipe, page), self.recipe.views()
         found = {}
         half = torch.autocast(self.device, half_type(self.device), enabled=on_gpu)
         careful = falling_back() if self.compiled else nullcontext()
@@ -195,13 +196,13 @@ class LiveTargets:
 
     def _working(self, teacher: Teacher) -> Teacher:
         """The teacher where it can be asked; a process never asks those of other partitions than its own."""
-        if teacher.name not in self._at_work:
+        if teacher not in self._at_work:
+            self._at_work.add(teacher)
             teacher.send(self.device)
-            self._at_work[teacher.name] = teacher
             teacher.at_once = self.at_once
             if self.compiled:
                 teacher.compile_features()
-        return self._at_work[teacher.name]
+        return teacher
 
     def _check(self, page: Page, teacher: Teacher, view: View) -> None:
         """Pictures of one mosaic must be together, or it would be another mosaic; the last one may have fewer."""
@@ -217,7 +218,7 @@ class LiveTargets:
     def portion(self, page: Page) -> int:
         """About how many pictures of a page are asked for together where their number does not matter."""
         seen_by = [one for one in self.teachers if one.name in self.recipe.teachers_of(page.partition)]
-        views = {spec.name: spec.view for spec in self.recipe.teachers}
+        views = self.recipe.views()
         mosaics = [tiles(one, self.ahead.side(page)) ** 2 for one in seen_by if views[one.name] == "mosaic"]
         together = math.lcm(*mosaics)
         return together * max(1, _PORTION // together)

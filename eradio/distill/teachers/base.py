@@ -88,8 +88,13 @@ class Teacher(nn.Module, ABC):
         return joined([self._features((resampled(piece, side) - self.mean) / self.std) for piece in pieces])
 
     def send(self, device: str) -> None:
-        """Bring what pictures pass through to a device."""
-        self.to(device)
+        """Bring what pictures pass through to a device; the rest stays where it is."""
+        self._tower().to(device)
+        self.mean, self.std = self.mean.to(device), self.std.to(device)
+
+    def _tower(self) -> nn.Module:
+        """What pictures pass through; all of it, unless a teacher says otherwise."""
+        return self
 
     def compile_features(self) -> None:
         """Let inductor compile what it computes, from its next answer on: one program for each side and batch."""

@@ -55,10 +55,10 @@ class ClipTeacher(Teacher):
         self._tokenizer = tokenizer
         self.freeze()
 
-    def send(self, device: str) -> None:
-        """Bring what pictures pass through to a device; the text tower, often half of all, stays where it is."""
-        self.clip.visual.to(device)
-        self.mean, self.std = self.mean.to(device), self.std.to(device)
+    def _tower(self) -> nn.Module:
+        """Not the text tower, often half of all."""
+        visual: nn.Module = self.clip.visual
+        return visual
 
     def _features(self, pictures: Tensor) -> Features:
         return Tower(self.clip.visual).on_any_grid(pictures)

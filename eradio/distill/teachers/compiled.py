@@ -7,7 +7,6 @@ import torch
 _STEPS = 1000
 """Compiling takes about a minute for each teacher and side, as long as some hundred steps of a large one."""
 
-
 _SIDES = 1024
 """Programs that teachers of one class may have together, one for each side and batch; torch stops at 8 by itself."""
 

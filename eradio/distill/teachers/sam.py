@@ -69,10 +69,10 @@ class SamTeacher(Teacher):
             places = block(places)
         return Features(None, places.permute(0, 3, 1, 2))
 
-    def send(self, device: str) -> None:
-        """Bring what pictures pass through to a device; the prompt encoder and the decoder stay where they are."""
-        self.sam.image_encoder.to(device)
-        self.mean, self.std = self.mean.to(device), self.std.to(device)
+    def _tower(self) -> nn.Module:
+        """Neither the prompt encoder nor the decoder."""
+        encoder: nn.Module = self.sam.image_encoder
+        return encoder
 
     @torch.no_grad()
     def masks_of_boxes(self, maps: Tensor, boxes: Tensor, owners: Tensor, side: int) -> Tensor:
