@@ -25,6 +25,10 @@ class MachineError(EradioError):
     """The machine refused (no room, no permission, a lock that is not given back): no network is to blame."""
 
 
+class StorageDownError(MachineError):
+    """The study's storage does not answer at the moment; the same call may well succeed a little later."""
+
+
 def networks_own(error: Exception) -> bool:
     """Whether what went wrong while teaching is the network's failure, so that all else goes on without it."""
     return isinstance(error, NetworkError) or not isinstance(error, EradioError | OSError)
