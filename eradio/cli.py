@@ -10,10 +10,9 @@ from typing import Any
 import click
 from rich.console import Console
 
+from eradio.cli_study import FILE, STUDY_COMMANDS, console
 from eradio.errors import EradioError
 from eradio.files import disk_error
-
-_FILE = click.Path(path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -22,32 +21,8 @@ def cli() -> None:
     """Search for the most hardware-efficient student of CLIP, DINOv2 and SAM at once."""
 
 
-@cli.command(epilog="Example: eradio search --data ~/pictures --trials 8")
-@click.option("--config", type=_FILE, help="A study as YAML (default: the embedded study).")
-@click.option("--data", type=_FILE, help="A folder of your own pictures to distil on.")
-@click.option("--trials", type=int, help="Distinct candidates to complete.")
-@click.option("--out", type=_FILE, help="Run folder (default: runs/NAME).")
-@click.option("--workers", type=int, help="Worker processes (default: one a core).")
-def search(config: Path | None, data: Path | None, trials: int | None, out: Path | None, workers: int | None) -> None:
-    """Run a study, or continue it, and report its Pareto front."""
-    from eradio.study.config import DEFAULT, read_config
-    from eradio.study.search import search as run_search
-
-    study = read_config(config or DEFAULT, data=data, trials=trials)
-    count = len(os.sched_getaffinity(0)) if workers is None else workers
-    if count < 1:
-        raise EradioError(f"--workers must be at least 1, not {count}.")
-    folder = out or Path("runs") / study.name
-    run_search(folder, study, count, _console())
-    _report(folder, folder / "report")
-
-
-@cli.command(epilog="Example: eradio report runs/default")
-@click.argument("run", type=_FILE)
-@click.option("--out", type=_FILE, help="Where to write (default: RUN/report).")
-def report(run: Path, out: Path | None) -> None:
-    """Write the HTML page, figures and tables of a search, finished or not."""
-    _report(run, out or run / "report")
+for command in STUDY_COMMANDS:
+    cli.add_command(command)
 
 
 @cli.command(epilog="Example: eradio profile e_radio_b timm/convnext_base --resolution 224 --batch 1")
@@ -62,11 +37,11 @@ def report(run: Path, out: Path | None) -> None:
 @click.option("--threads", default=1, show_default=True, help="CPU threads of a call.")
 @click.option("--window", help="Attention windows: fit (default for names), own (for files), or a side.")
 @click.option("--protocol", default="standard", show_default=True, help="search, standard or final (10 minutes).")
-@click.option("--calibration", type=_FILE, help="A folder of pictures for int8 (default: the embedded scenes).")
+@click.option("--calibration", type=FILE, help="A folder of pictures for int8 (default: the embedded scenes).")
 @click.option("--only-throughput", is_flag=True, help="Leave out memory, latency, energy, shares and roofline.")
 @click.option("--largest-batch", is_flag=True, help="Also try which batch still fits the memory.")
 @click.option("--coverage", is_flag=True, help="Instead of measuring, say what TensorRT takes; needs no GPU.")
-@click.option("--picture", type=_FILE, help="Also draw it into this .png or .svg.")
+@click.option("--picture", type=FILE, help="Also draw it into this .png or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_json: bool, **options: Any) -> None:
     """Measure networks' throughput with its uncertainty, and why it is what it is.
@@ -89,7 +64,7 @@ def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_
         if as_json:
             click.echo(json.dumps([answer.model_dump(mode="json") for answer in answers], indent=2))
         for answer in answers if not as_json else ():
-            _console().print(coverage_table(answer))
+            console().print(coverage_table(answer))
         return
     from eradio.profile.table import tables
     from eradio.subjects.profiling import profile_named
@@ -101,7 +76,7 @@ def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_
         click.echo(found.model_dump_json(indent=2))
     else:
         for part in tables(found):
-            _console().print(part)
+            console().print(part)
     if picture is not None:
         from eradio.analysis.profile_figure import draw_profile
 
@@ -111,11 +86,11 @@ def profile(networks: tuple[str, ...], coverage: bool, picture: Path | None, as_
 @cli.command(epilog="Example: eradio distill e_radio_mini --config quickstart")
 @click.argument("networks", nargs=-1, required=True, metavar="NETWORK...")
 @click.option("--config", default="quickstart", show_default=True, help="A shipped recipe, or one of yours as YAML.")
-@click.option("--data", type=_FILE, help="A folder of your own pictures, instead of the recipe's.")
+@click.option("--data", type=FILE, help="A folder of your own pictures, instead of the recipe's.")
 @click.option("--steps", type=click.IntRange(1), help="Length, instead of the recipe's.")
-@click.option("--start-from", "start", type=_FILE, help="Folder of a student to begin with, as a next stage does.")
-@click.option("--out", type=_FILE, help="Run folder (default: runs/distill-NETWORK-RECIPE); of several, their parent.")
-@click.option("--targets", "cache", type=_FILE, help="Folder of cached targets, shared with other runs.")
+@click.option("--start-from", "start", type=FILE, help="Folder of a student to begin with, as a next stage does.")
+@click.option("--out", type=FILE, help="Run folder (default: runs/distill-NETWORK-RECIPE); of several, their parent.")
+@click.option("--targets", "cache", type=FILE, help="Folder of cached targets, shared with other runs.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--micro-batch", type=click.IntRange(1), help="Pictures of one forward pass (default: all of a step's).")
 @click.option("--checkpointing", is_flag=True, help="Compute activations twice instead of keeping them.")
@@ -141,7 +116,7 @@ def distill(networks: tuple[str, ...], config: str, data: Path | None, steps: in
         for name, folder in zip(networks, _run_folders(networks, config, options["out"]), strict=True)
     }
     first = os.environ.get("RANK", "0") == "0"
-    console = _console() if first else Console(quiet=True)
+    shown = console() if first else Console(quiet=True)
     try:
         ends = distil(
             found,
@@ -150,7 +125,7 @@ def distill(networks: tuple[str, ...], config: str, data: Path | None, steps: in
             workers=options["workers"],
             start=options["start"],
             cache=options["cache"],
-            console=console,
+            console=shown,
             agree=_agreed,
         )
     except StoppedError as error:
@@ -163,11 +138,11 @@ def distill(networks: tuple[str, ...], config: str, data: Path | None, steps: in
             status = _complain(f"{folder}: {outcome}", 1)
             continue
         for name, value in outcome.parts.items():
-            console.print(f"{name}: {value:.4f}", markup=False, highlight=False)
+            shown.print(f"{name}: {value:.4f}", markup=False, highlight=False)
         if first and isinstance(found[folder], Architecture):
             write(find_trained(str(folder)), "timm", folder / "timm", recipe.partitions[0].resolution[0])
         told = f"Loss {outcome.loss:.4f} after {outcome.steps} steps; the student is in {folder}"
-        console.print(told, soft_wrap=True)
+        shown.print(told, soft_wrap=True)
     return status
 
 
@@ -191,7 +166,7 @@ def _agreed(question: str) -> bool:
 
 
 @cli.command(epilog="Example: eradio targets runs/default/targets --keep 20")
-@click.argument("folder", type=_FILE)
+@click.argument("folder", type=FILE)
 @click.option("--keep", type=click.FloatRange(0), help="Remove what was not used lately, down to so many gigabytes.")
 def targets(folder: Path, keep: float | None) -> None:
     """Show what a FOLDER of cached teacher targets holds, and make room in it.
@@ -202,15 +177,15 @@ def targets(folder: Path, keep: float | None) -> None:
 
     if keep is not None:
         for entry in evict(folder, round(keep * 1e9)):
-            _console().print(f"Removed {entry.folder} ({entry.size / 1e9:.3f} GB, {entry.what}).", soft_wrap=True)
-    _console().print(entries_table(entries(folder)))
+            console().print(f"Removed {entry.folder} ({entry.size / 1e9:.3f} GB, {entry.what}).", soft_wrap=True)
+    console().print(entries_table(entries(folder)))
 
 
 @cli.command(epilog="Example: eradio probe runs/distill-e_radio_mini_s-quickstart --resolution 48,64,96,128")
-@click.argument("run", type=_FILE)
+@click.argument("run", type=FILE)
 @click.option("--resolution", "sides", default="48,64,96,128", show_default=True, help="Pixels, several.")
 @click.option("--pictures", type=click.IntRange(2), default=64, show_default=True, help="How many.")
-@click.option("--out", type=_FILE, help="Where to write (default: RUN/probe).")
+@click.option("--out", type=FILE, help="Where to write (default: RUN/probe).")
 def probe(run: Path, sides: str, pictures: int, out: Path | None) -> None:
     """Show how well a taught network stands in for each teacher, resolution by resolution.
 
@@ -223,11 +198,11 @@ def probe(run: Path, sides: str, pictures: int, out: Path | None) -> None:
         wanted = sorted({int(one) for one in sides.split(",")})
     except ValueError:
         raise EradioError(f"--resolution must be pixels, such as 48,64,96, not '{sides}'.") from None
-    console = _console()
-    found = hold(run, wanted, pictures, console)
-    console.print(fidelity_table(found))
+    shown = console()
+    found = hold(run, wanted, pictures, shown)
+    shown.print(fidelity_table(found))
     for file in write_fidelity(found, out or run / "probe"):
-        console.print(f"{file}", markup=False, soft_wrap=True)
+        shown.print(f"{file}", markup=False, soft_wrap=True)
 
 
 @cli.command(epilog="Example: eradio export runs/default/finalists/candidate-0003 --to onnx --resolution 64")
@@ -235,7 +210,7 @@ def probe(run: Path, sides: str, pictures: int, out: Path | None) -> None:
 @click.option("--to", required=True, help="onnx, torch (a torch.export program), timm, or hf.")
 @click.option("--resolution", default=224, show_default=True, help="Side of the pictures, in pixels.")
 @click.option("--window", help="Attention windows: own (default for trained ones), fit (for others), or a side.")
-@click.option("--out", type=_FILE, default=Path("exported"), show_default=True, help="Folder to write into.")
+@click.option("--out", type=FILE, default=Path("exported"), show_default=True, help="Folder to write into.")
 def export(checkpoint: str, to: str, resolution: int, window: str | None, out: Path) -> None:
     """Write a network for other programs.
 
@@ -247,9 +222,9 @@ def export(checkpoint: str, to: str, resolution: int, window: str | None, out: P
     trained = find_trained(checkpoint)
     files, windows = write(trained, to, out, resolution, window)
     for file in files:
-        _console().print(f"{file} ({file.stat().st_size / 1e6:.1f} MB)", markup=False, soft_wrap=True)
+        console().print(f"{file} ({file.stat().st_size / 1e6:.1f} MB)", markup=False, soft_wrap=True)
     told = f"Weights: {trained.source}." + (f" Windows: {windows}." if windows else "")
-    _console().print(told, markup=False, soft_wrap=True)
+    console().print(told, markup=False, soft_wrap=True)
 
 
 @cli.group(epilog="Example: eradio space count wide")
@@ -263,7 +238,7 @@ def space_show(name: str | None) -> None:
     """Show the shipped spaces, or the choices of one (a NAME, or a YAML file)."""
     from eradio.search_space.listing import choices_table, spaces_table
 
-    _console().print(spaces_table() if name is None else choices_table(name))
+    console().print(spaces_table() if name is None else choices_table(name))
 
 
 @space.command("count", epilog="Example: eradio space count wide")
@@ -279,7 +254,7 @@ def space_count(name: str) -> None:
 @click.argument("name")
 @click.option("--count", default=5, show_default=True, help="How many.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same members.")
-@click.option("--out", type=_FILE, help="Also write each as a file that every command takes for a network.")
+@click.option("--out", type=FILE, help="Also write each as a file that every command takes for a network.")
 def space_sample(name: str, count: int, seed: int, out: Path | None) -> None:
     """Draw members of a space."""
     from eradio.search_space.listing import write_members
@@ -291,7 +266,7 @@ def space_sample(name: str, count: int, seed: int, out: Path | None) -> None:
 @space.command("describe", epilog="Example: eradio space describe e_radio_b --svg e_radio_b.svg")
 @click.argument("network")
 @click.option("--resolution", default=224, show_default=True, help="Side of the pictures, in pixels.")
-@click.option("--svg", type=_FILE, help="Also draw it into this file.")
+@click.option("--svg", type=FILE, help="Also draw it into this file.")
 def space_describe(network: str, resolution: int, svg: Path | None) -> None:
     """Draw one architecture (a name, or a file) as a block diagram."""
     from eradio.search_space.listing import draw
@@ -309,20 +284,20 @@ def teachers_list() -> None:
     """List the shipped teachers with their held-out scores."""
     from eradio.pretrain.listing import cards_table
 
-    _console().print(cards_table())
+    console().print(cards_table())
 
 
 @teachers.command("train", epilog="Example: eradio teachers train clip --minutes 3 --out my-teachers")
 @click.argument("kind")
 @click.option("--minutes", default=45.0, show_default=True, help="Training time; an interrupted training goes on.")
-@click.option("--out", type=_FILE, default=Path("teachers"), show_default=True, help="Folder for weights and card.")
+@click.option("--out", type=FILE, default=Path("teachers"), show_default=True, help="Folder for weights and card.")
 @click.option("--seed", default=0, show_default=True, help="Seed of weights and data order.")
 def teachers_train(kind: str, minutes: float, out: Path, seed: int) -> None:
     """Train one of the small teachers (KIND: clip, dino or sam) on the embedded scenes."""
     from eradio.pretrain import train
 
     train(kind, out / kind, minutes=minutes, seed=seed)
-    _console().print(f"The {kind} teacher and its model card are in {out / kind}.", markup=False, soft_wrap=True)
+    console().print(f"The {kind} teacher and its model card are in {out / kind}.", markup=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -346,27 +321,6 @@ def run_command(arguments: list[str]) -> int:
     except OSError as error:
         return _complain(str(disk_error(error, Path(error.filename or "."))), 1)
     return status if isinstance(status, int) else 0
-
-
-def _report(run: Path, out: Path) -> None:
-    from eradio.analysis.outcome import outcome
-    from eradio.analysis.report import write_report
-    from eradio.analysis.tables import front_table
-    from eradio.analysis.verdicts import verdicts
-    from eradio.study.search import read_study
-
-    records = read_study(run)
-    page = write_report(records, out)
-    console = _console()
-    console.print(front_table(records))
-    for sentence in [*outcome(records), *verdicts(records)]:
-        console.print(sentence, markup=False, highlight=False)
-    console.print(f"Report: {page}", markup=False, soft_wrap=True)
-
-
-def _console() -> Console:
-    """Standard output; a file or a pipe gets lines as wide as the tables are made for."""
-    return Console() if sys.stdout.isatty() else Console(width=120)
 
 
 def _complain(text: str, status: int) -> int:

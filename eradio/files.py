@@ -3,12 +3,17 @@
 import errno
 import json
 import os
+import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from eradio.errors import EradioError, MachineError
+
+_WRITER = re.compile(r"\.(?P<pid>\d+)@(?P<where>[^/]+)\.tmp$")
+_ABANDONED = 86400.0
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -17,7 +22,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         MachineError: the file system is full or cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_of(path, os.getpid())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
@@ -31,17 +36,38 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def temporary_of(path: Path, pid: int) -> Path:
+    """Where a process of this host writes what is to become `path`."""
+    return path.with_name(f".{path.name}.{pid}@{_here()}.tmp")
+
+
 def cache_folder() -> Path:
     """The user's cache folder, which all runs of one host share."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eradio"
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files below a folder whose writers were killed."""
+    """Remove the temporary files below a folder whose writers were killed.
+
+    Whether a process of another host lives cannot be seen from here; what it has left for a day is nobody's.
+    """
     for path in folder.rglob(".*.tmp"):
-        writer = path.name.split(".")[-2]
-        if writer.isdigit() and not Path("/proc", writer).exists():
-            path.unlink(missing_ok=True)
+        writer = _WRITER.search(path.name)
+        with suppress(FileNotFoundError):
+            if writer is None:
+                continue
+            ours = writer["where"] == _here()
+            if not Path("/proc", writer["pid"]).exists() if ours else time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
+
+
+def _here() -> str:
+    """Where process numbers mean the same: this host, and this container of it."""
+    host = os.uname().nodename
+    try:
+        return f"{host}-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return host
 
 
 def disk_error(error: OSError, path: Path) -> MachineError:

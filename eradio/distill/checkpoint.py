@@ -76,6 +76,11 @@ class CheckpointFolder:
         """Remove the checkpoint of a rung that has ended; its trunk stays for longer rungs."""
         (self._folder / f"rung-{steps}.pt").unlink(missing_ok=True)
 
+    def clear(self) -> None:
+        """Remove all, of a training that is not gone on with."""
+        for path in (*self._folder.glob("rung-*.pt"), *self._folder.glob("trunk-*.pt")):
+            path.unlink(missing_ok=True)
+
 
 def _read(path: Path) -> Checkpoint:
     try:

@@ -19,16 +19,33 @@ FINALIST = "finalist"
 
 @dataclass(frozen=True)
 class Workload:
-    """What a search has to do: networks at the rung, and networks that are taught on after it."""
+    """What a search has to do: candidates that are judged at rungs, rivals, and networks that are taught on after them.
+
+    Attributes:
+        networks: candidates and rivals.
+        rivals: of them, which are never halted.
+        rungs: in training steps, the last one included.
+        reduction: one in so many goes on from a rung.
+    """
 
     networks: int
-    steps: int
+    rivals: int
+    rungs: tuple[int, ...]
+    reduction: int
     finalists: int
     finalist_steps: int
 
+    @property
+    def steps(self) -> int:
+        """Of the last rung."""
+        return self.rungs[-1]
+
     def total(self) -> int:
-        """Training steps in all."""
-        return self.networks * self.steps + self.finalists * (self.finalist_steps - self.steps)
+        """Training steps in all, as far as they can be foreseen."""
+        legs = zip((0, *self.rungs), self.rungs, strict=False)
+        candidate = sum((end - start) / float(self.reduction) ** number for number, (start, end) in enumerate(legs))
+        judged = (self.networks - self.rivals) * candidate
+        return round(judged + self.rivals * self.steps + self.finalists * (self.finalist_steps - self.steps))
 
 
 @dataclass(frozen=True)
@@ -40,8 +57,8 @@ class Snapshot:
     workers: tuple[dict[str, Any], ...]
 
     def networks(self) -> int:
-        """Distinct networks that completed their rung."""
-        return sum(trial.state == "complete" and trial.duplicate_of is None for trial in self.trials)
+        """Distinct networks that were taught to their rung, or judged not to be."""
+        return sum(trial.state != "failed" and trial.duplicate_of is None for trial in self.trials)
 
     def ended(self) -> int:
         """Trials and finalists that have ended, however."""
@@ -50,13 +67,14 @@ class Snapshot:
     def steps_done(self, workload: Workload) -> int:
         """Training steps of all that ended and of all that is under way."""
         extra = workload.finalist_steps - workload.steps
-        done = self.networks() * workload.steps + len(self.finalists) * extra
+        taught = (trial.score.steps for trial in self.trials if trial.score and trial.duplicate_of is None)
+        done = sum(taught) + len(self.finalists) * extra
         for worker in self.workers:
             if worker["job"].startswith(FINALIST):
                 done += max(0, worker["step"] - workload.steps)
             elif worker["folder"] is not None:
                 done += worker["step"]
-        return min(done, workload.total())
+        return int(min(done, workload.total()))
 
 
 class Display:
@@ -123,7 +141,8 @@ def summary(snapshot: Snapshot) -> str:
     points = [
         (trial.score.loss, -trial.measurement.throughput.value)
         for trial in snapshot.trials
-        if trial.role == "candidate" and trial.duplicate_of is None and trial.score and trial.measurement
+        if trial.role == "candidate" and trial.state == "complete" and trial.duplicate_of is None
+        if trial.score and trial.measurement
     ]
     if not points:
         return "no candidate yet"
@@ -137,6 +156,11 @@ def _trial_line(trial: TrialRecord) -> str:
     if trial.duplicate_of is not None or trial.score is None or trial.measurement is None:
         return f"{trial.role} {trial.number} is the same network as {trial.duplicate_of}"
     speed = trial.measurement.throughput
+    if trial.state == "halted":
+        return (
+            f"{trial.name} {trial.end} ({trial.reason}): loss {trial.score.loss:.4f}, {speed.value:.0f} images/s, "
+            f"{trial.words}"
+        )
     return f"{trial.name}: loss {trial.score.loss:.4f}, {speed.value:.0f} images/s, {trial.words}"
 
 

@@ -1,284 +1,387 @@
-"""Who works on what: claims on a run folder, such that a kill at any moment loses and repeats nothing.
+"""Who works on what: claims that a kill at any moment neither loses nor repeats, the same on every storage.
 
-A claim is an exclusive lock on the job's folder, which the kernel gives back when the worker dies; a trial that
-is RUNNING in the study while nobody holds its folder is an orphan, and the next worker adopts it.
+A trial is claimed by the one step of which the storage sees to it that only one succeeds: from waiting to running. All
+else (a name in a trial, the next attempt of a lost one) is written down by whoever sees that it is missing.
 """
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import optuna
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from eradio.description import digest_of
 from eradio.errors import EradioError
 from eradio.files import read_json, sweep, write_json
-from eradio.locks import locked, try_lock
-from eradio.search_space import Architecture, Network, SearchSpace, named
+from eradio.profile import Measurement
+from eradio.search_space import Architecture, Network, SearchSpace, named, parse_network
+from eradio.study.budget import open_places, places, spent
 from eradio.study.config import StudyConfig
-from eradio.study.records import Role, TrialRecord
-from eradio.study.storage import sampler
+from eradio.study.halving import Decision, judge
+from eradio.study.holding import Claim, Holding, Kind
+from eradio.study.lease import Lease, Watch
+from eradio.study.patience import Patience, once, patient
+from eradio.study.records import FinalistRecord, TrialRecord
+from eradio.study.recovery import fail, put_in_line, recover
+from eradio.study.telling import HALTED, attributes_of, complete
+from eradio.study.trials import (
+    ALONE,
+    COHORT,
+    DIGEST,
+    DUPLICATE,
+    JOB,
+    STEPS,
+    THROUGHPUT,
+    UNDER_WAY,
+    EndedError,
+    attempt,
+    decision,
+    decision_key,
+    frozen_at,
+    is_duplicate,
+    is_surplus,
+    loss_key,
+    note,
+    origin,
+    pop,
+    successors,
+    throughputs,
+    to_be_retried,
+)
+from eradio.study.twins import yielded
 
 RECORD = "record.json"
-_DEATHS = "deaths.json"
-_MOST_DEATHS = 2
-_MOST_ATTEMPTS_PER_TRIAL = 5
+STOP, IN_LINE = "stop", "in_line"
+"""The candidates' study's attributes that end its workers, and say that what is tried first has been put in line."""
+
 NETWORK_PARAMETER = "network"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One trial in this worker's hands, with the folder that is locked for it."""
-
-    role: Role
-    study: Study
-    trial: Trial
-    name: str
-    network: Network
-    folder: Path
-    lock: int
-
-    def release(self) -> None:
-        """Give the folder's lock back."""
-        os.close(self.lock)
+_MOST_DRAWS_PER_TRIAL = 5
 
 
 class Ledger:
-    """The trials of a run folder: hands out claims, tells results, recognises duplicates."""
+    """The trials of a study: hands out claims, judges and tells results, recognises duplicates.
+
+    Args:
+        folder: of the run, on a file system that all workers share.
+        config: of the study.
+        space: that candidates are drawn from.
+        studies: of candidates, baselines and finalists.
+        names: of the baselines.
+        began: when the study was begun, in seconds of the system's clock.
+        watch: looks for trials whose workers are gone.
+        patience: carries out what asks the storage, again if it does not answer; once is enough for a test.
+    """
 
     def __init__(
         self,
         folder: Path,
         config: StudyConfig,
         space: SearchSpace,
-        studies: tuple[Study, Study],
-        names: list[str],
+        studies: Mapping[Kind, Study],
+        names: Sequence[str],
+        began: float = 0.0,
+        watch: Watch | None = None,
+        patience: Patience = once,
     ) -> None:
         self._folder = folder
         self._config = config
         self._space = space
-        self._candidates, self._baselines = studies
-        self._names = names
+        self._studies = studies
+        self._names = list(names)
+        self.began = began
+        self.patience = patience
+        self._watch = watch or Watch(config.lease)
+        self.holding = Holding(config.lease)
 
-    @contextmanager
-    def claiming(self) -> Iterator[None]:
-        """Hold the one lock under which trials change hands."""
-        with locked(self._folder / "claim.lock", timeout=600):
-            yield
+    @patient
+    def enqueue(self, seeds: Sequence[Network]) -> None:
+        """Put the baselines and the networks that are tried first in line, once; twice would be seen through."""
+        baselines, candidates = self._studies["baseline"], self._studies["candidate"]
+        if candidates.user_attrs.get(IN_LINE):
+            return
+        for name in self._names:
+            baselines.enqueue_trial({NETWORK_PARAMETER: name})
+        for network in seeds:
+            if not isinstance(network, Architecture):
+                raise EradioError(f"'{network.name}' is no architecture of ours; give a member of the space.")
+            candidates.enqueue_trial(self._space.encode(network))
+        candidates.set_user_attr(IN_LINE, True)
 
-    def enqueue(self, seeds: list[Network]) -> None:
-        """Put the baselines and the space's named points in line, once."""
-        with self.claiming():
-            waiting = len(self._baselines.get_trials(deepcopy=False))
-            for name in self._names[waiting:]:
-                self._baselines.enqueue_trial({NETWORK_PARAMETER: name})
-            known = len(self._candidates.get_trials(deepcopy=False))
-            for network in seeds[known:]:
-                if not isinstance(network, Architecture):
-                    raise EradioError(f"'{network.name}' is no architecture of ours; give a member of the space.")
-                self._candidates.enqueue_trial(self._space.encode(network))
+    def recover(self) -> None:
+        """End the trials whose workers are gone, and put in line again what can be helped."""
+        me = Lease(owner=self.holding.owner, attempt=1, beat=0)
+        recover(self._studies.values(), self._watch, self.holding.keys(), me)
 
+    @patient
     def claim(self) -> Claim | None:
-        """The next job: an orphan, else a new candidate, else a baseline; None if there is nothing to claim now.
+        """The next candidate, else the next baseline; None if there is nothing to claim now.
 
         Raises:
             EradioError: the space gives no new network any more.
         """
-        with self.claiming():
-            return self._adopt() or self._new_candidate() or self._next_baseline()
+        self.recover()
+        for kind in ("candidate", "baseline"):
+            found = self._claim(kind)
+            if found is not None:
+                return found
+        return None
 
+    @patient
+    def claim_finalist(self, jobs: Sequence[str]) -> Claim | None:
+        """The next of some trained networks that are to be taught for longer, each named by its folder."""
+        self.recover()
+        study = self._studies["finalist"]
+        known = {_job(trial) for trial in study.get_trials(deepcopy=False) if not is_duplicate(trial)}
+        for job in jobs:
+            if (job, self._config.finalist_steps) not in known:
+                study.enqueue_trial({}, user_attrs={JOB: job, STEPS: self._config.finalist_steps})
+        return self._claim("finalist")
+
+    @patient
+    def finalists_finished(self, jobs: Sequence[str]) -> bool:
+        """Whether all of these have ended."""
+        trials = self._studies["finalist"].get_trials(deepcopy=False)
+        ended = {_job(trial) for trial in trials if trial.state.is_finished()}
+        busy = any(trial.state in UNDER_WAY for trial in trials) or to_be_retried(trials)
+        return not busy and all((job, self._config.finalist_steps) in ended for job in jobs)
+
+    @patient
+    def open(self) -> bool:
+        """Whether another candidate may be begun."""
+        trials = self._studies["candidate"].get_trials(deepcopy=False)
+        return open_places(self._config, trials, self.began) > 0
+
+    @patient
     def finished(self) -> bool:
         """Whether all candidates and baselines have ended."""
-        with self.claiming():
-            if self._open_places() > 0:
-                return False
-            running = (TrialState.RUNNING,)
-            # A named candidate may wait beyond the last place: a larger budget will come to it.
-            busy = self._candidates.get_trials(deepcopy=False, states=running)
-            return not busy and not self._baselines.get_trials(deepcopy=False, states=(*running, TrialState.WAITING))
+        trials = self._studies["candidate"].get_trials(deepcopy=False)
+        if open_places(self._config, trials, self.began) > 0:
+            return False
+        # A named candidate may wait beyond the last place, and an attempt beyond the budget, for a larger one.
+        again = spent(self._config, trials, self.began) is None
+        pending = any(trial.state == TrialState.RUNNING or (again and _waits_again(trial)) for trial in trials)
+        rivals = self._studies["baseline"].get_trials(deepcopy=False)
+        busy = any(trial.state in UNDER_WAY for trial in rivals)
+        return not (pending or busy or (again and to_be_retried(trials)) or to_be_retried(rivals))
 
-    def tell(self, claim: Claim, record: TrialRecord) -> None:
-        """Write the record, then tell the study; a kill between the two leaves an orphan whose record stands."""
-        write_json(claim.folder / RECORD, record.model_dump(mode="json"))
-        self._tell(claim.study, claim.trial, record)
+    @patient
+    def measured(self, claim: Claim, measurements: Sequence[Measurement]) -> None:
+        """Note what a network was measured at, which is what it is judged by at every rung.
 
-    def _adopt(self) -> Claim | None:
-        pairs: tuple[tuple[Study, Role], ...] = (
-            (self._candidates, "candidate"),
-            (self._baselines, "baseline"),
-        )
-        for study, role in pairs:
-            for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                lock = try_lock(self._trial_folder(role, frozen.number) / "lock")
-                if lock is None:
-                    continue
-                if not self._is_running(study, frozen.number):
-                    # Its owner told it between our look and our lock.
-                    os.close(lock)
-                    continue
-                claim = self._open(study, role, Trial(study, frozen._trial_id), lock)
-                if claim is not None:
-                    return claim
-        return None
+        By now the networks of all trials that were drawn at the same time are known, so twins are looked for again.
 
-    def _is_running(self, study: Study, number: int) -> bool:
-        return study.get_trials(deepcopy=False)[number].state == TrialState.RUNNING
+        Raises:
+            EndedError: the trial is not ours any more, or is a twin's.
+        """
+        self.holding.check(claim.key)
+        speeds = [one.throughput.value for one in measurements]
+        note(claim.study, claim.trial, {THROUGHPUT: speeds[0] if len(speeds) == 1 else speeds})
+        if yielded(claim.study, claim.trial, claim.network):
+            raise EndedError
 
-    def _new_candidate(self) -> Claim | None:
-        while self._open_places() > 0:
-            trials = self._candidates.get_trials(deepcopy=False)
-            if len(trials) >= _MOST_ATTEMPTS_PER_TRIAL * self._config.trials + 10:
-                raise EradioError(
-                    f"{len(trials)} trials gave fewer than {self._config.trials} networks that can be taught. "
-                    f"Look at the reasons with `optuna trials`, or ask for fewer trials or a larger space."
-                )
-            seed = int(digest_of([self._config.seed, len(trials)]), 16) % 2**32
-            self._candidates.sampler = sampler(self._config.sampler, seed)
-            claim = self._open(self._candidates, "candidate", self._candidates.ask())
-            if claim is not None:
-                return claim
-        return None
+    def wish(self) -> str | None:
+        """What workers are asked: `drain`, no new trials; `now`, not even those under way; None to go on."""
+        found: str | None = self._studies["candidate"].user_attrs.get(STOP)
+        return found
 
-    def _next_baseline(self) -> Claim | None:
-        while self._baselines.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            claim = self._open(self._baselines, "baseline", self._baselines.ask())
-            if claim is not None:
-                return claim
-        return None
+    @patient
+    def asked_to_stop(self) -> str | None:
+        """The same, however long it takes to know it."""
+        return self.wish()
 
-    def _open(self, study: Study, role: Role, trial: Trial, lock: int | None = None) -> Claim | None:
-        """Find out which network a trial stands for, and end it at once if it is known already or hopeless."""
-        folder = self._trial_folder(role, trial.number)
-        lock = try_lock(folder / "lock") if lock is None else lock
-        if lock is None:
-            return None
-        claim = self._resolve(study, role, trial, folder, lock)
-        if claim is None:
-            os.close(lock)
+    @patient
+    def score(self, claim: Claim, steps: int, loss: float) -> None:
+        """Note a candidate's loss at a rung; members of a cohort are judged once all have theirs.
+
+        Raises:
+            EndedError: the trial is not ours any more, or has ended as another one's duplicate.
+        """
+        self.holding.check(claim.key)
+        if yielded(claim.study, claim.trial, claim.network, taught=True):
+            raise EndedError
+        note(claim.study, claim.trial, {loss_key(steps): loss})
+
+    @patient
+    def note(self, claim: Claim, attributes: Mapping[str, object]) -> None:
+        """Write down what others may want to know of a trial: its cohort's size, or the seconds that it has cost.
+
+        Raises:
+            EndedError: the trial is not ours any more.
+        """
+        note(claim.study, claim.trial, attributes)
+
+    @patient
+    def used_up(self) -> str | None:
+        """Which part of the budget is used up, if one is, so that no candidate goes on to another rung."""
+        return spent(self._config, self._studies["candidate"].get_trials(deepcopy=False), self.began)
+
+    @patient
+    def reached(self, claim: Claim, steps: int) -> Decision:
+        """Decide whether a candidate whose loss at a rung is noted goes on; what was decided once stands.
+
+        Raises:
+            EndedError: the trial is not ours any more.
+        """
+        self.holding.check(claim.key)
+        trials = claim.study.get_trials(deepcopy=False)
+        known = decision(trials[claim.trial.number], steps)
+        if known is not None:
+            return known
+        points = {}
+        for trial in trials:
+            speeds = throughputs(trial)
+            if loss_key(steps) in trial.user_attrs and speeds is not None and not is_duplicate(trial):
+                points[origin(trial)] = [trial.user_attrs[loss_key(steps)], *(-speed for speed in speeds)]
+        assert self._config.halving is not None
+        own = list(points).index(claim.number)
+        found = judge(list(points.values()), own, steps, self._config.halving.reduction)
+        note(claim.study, claim.trial, {decision_key(steps): found.model_dump(mode="json")})
+        return found
+
+    @patient
+    def tell(self, claim: Claim, record: TrialRecord | FinalistRecord) -> None:
+        """Write the record, then tell the study; a kill between the two leaves a record that the next attempt tells.
+
+        Raises:
+            EndedError: the trial is not ours any more; the record, if it was written, stands.
+        """
+        self.holding.check(claim.key)
+        if yielded(claim.study, claim.trial, claim.network, taught=True):
+            self.holding.drop(claim.key)
+            return
+        together = frozen_at(claim.study, claim.trial.number).user_attrs.get(COHORT, 1) > 1
+        if not (isinstance(record, TrialRecord) and record.end == "out-of-memory" and together):
+            write_json(claim.folder / RECORD, record.model_dump(mode="json"))
+        self._tell(claim.study, claim.trial, record, claim.folder)
+        self.holding.drop(claim.key)
+
+    @patient
+    def hand_back(self, claim: Claim, reason: str) -> None:
+        """Give up a trial that somebody else is to go on with."""
+        self.holding.drop(claim.key)
+        if fail(claim.study, claim.trial, "pre-empted", reason):
+            put_in_line(claim.study, frozen_at(claim.study, claim.trial.number))
+
+    def _claim(self, kind: Kind) -> Claim | None:
+        study, claim = self._studies[kind], None
+        while claim is None and (trial := self._take(kind)) is not None:
+            try:
+                with suppress(EndedError):
+                    self.holding.take(study, trial, attempt(frozen_at(study, trial.number)))
+                    claim = self._resolved(kind, trial)
+            finally:
+                if claim is None:  # also where the storage did not answer: nobody must beat for what nobody works on
+                    self.holding.drop((study.study_name, trial.number))
         return claim
 
-    def _resolve(self, study: Study, role: Role, trial: Trial, folder: Path, lock: int) -> Claim | None:
+    def _take(self, kind: Kind) -> Trial | None:
+        """A trial that nobody else has: one that is tried again, one that was put in line, or a new one."""
+        study = self._studies[kind]
+        trials = study.get_trials(deepcopy=False)
+        left = open_places(self._config, trials, self.began) if kind == "candidate" else 1
+        closed = kind == "candidate" and spent(self._config, trials, self.began) is not None
+        for one in sorted(trials, key=lambda trial: (attempt(trial) == 1, trial.number)):
+            if one.state != TrialState.WAITING or closed or (left < 1 and not _waits_again(one)):
+                continue
+            if (trial := pop(study, one)) is not None:
+                return trial
+        if kind != "candidate" or left < 1:
+            return None
+        draws = sum(attempt(trial) == 1 and not is_surplus(trial) for trial in trials)
+        if draws >= _MOST_DRAWS_PER_TRIAL * self._config.trials + 10:
+            raise EradioError(
+                f"{len(trials)} trials gave fewer than {self._config.trials} networks that can be taught. "
+                f"Look at the reasons with `optuna trials`, or ask for fewer trials or a larger space."
+            )
+        return study.ask()
+
+    def _resolved(self, kind: Kind, trial: Trial) -> Claim | None:
+        """Find out which network a trial stands for, and end it at once if it is known already, or not needed."""
+        study = self._studies[kind]
+        trials = study.get_trials(deepcopy=False)
+        frozen = trials[trial.number]
+        # Looked at now that it is ours: Optuna's `ask` also takes what was put in line only a moment ago.
+        first = successors(trials).get((origin(frozen), attempt(frozen)), frozen)
+        if first.number != frozen.number:
+            note(study, trial, {DUPLICATE: first.number})
+            fail(study, trial, "duplicate", "two workers put the same attempt in line")
+            return None
+        folder = self.folder(kind, frozen)
+        folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
-        if (folder / RECORD).exists():
-            self._tell(study, trial, TrialRecord.parse(read_json(folder / RECORD), str(folder / RECORD)))
+        if kind == "candidate" and self._surplus(frozen):
+            fail(study, trial, "surplus", "another worker has filled the last place")
             return None
         try:
-            name, network = self._network(role, trial)
+            name, network = self._network(kind, frozen, trial)
         except EradioError as error:
-            self._fail(study, trial, str(error))
+            fail(study, trial, "infeasible", str(error))
             return None
-        trial.set_user_attr("digest", network.digest())
-        if role == "candidate" and self._known(study, trial, network):
+        note(study, trial, {DIGEST: network.digest()})
+        told = self._told(kind, folder)
+        if told is not None and told.network_digest == network.digest():
+            self._tell(study, trial, told, folder)
             return None
-        hopeless = hopeless_reason(folder)
-        if hopeless:
-            self._fail(study, trial, hopeless)
+        if yielded(study, trial, network):
             return None
-        return Claim(role, study, trial, name, network, folder, lock)
+        alone = ALONE in frozen.user_attrs
+        return Claim(kind, study, trial, origin(frozen), attempt(frozen), name, network, folder, alone)
 
-    def _network(self, role: Role, trial: Trial) -> tuple[str, Network]:
-        if role == "baseline":
+    def folder(self, kind: Kind, trial: FrozenTrial) -> Path:
+        """For a trial's files: one for all attempts."""
+        own: str = trial.user_attrs.get(JOB, f"{origin(trial):04d}")
+        return self._folder / f"{kind}s" / own
+
+    def _told(self, kind: Kind, folder: Path) -> TrialRecord | FinalistRecord | None:
+        """What an earlier attempt wrote down before it could tell it."""
+        path = folder / RECORD
+        if not path.exists():
+            return None
+        if kind != "finalist":
+            return TrialRecord.parse(read_json(path), str(path))
+        record = FinalistRecord.parse(read_json(path), str(path))
+        return record if record.score.steps == self._config.finalist_steps or record.reason else None
+
+    def _network(self, kind: Kind, frozen: FrozenTrial, trial: Trial) -> tuple[str, Network]:
+        if kind == "baseline":
             name = trial.suggest_categorical(NETWORK_PARAMETER, self._names)
             return name, named(name)
-        return f"trial {trial.number}", self._space.suggest(trial)
+        if kind == "finalist":
+            role, _, number = frozen.user_attrs[JOB].partition("-")
+            path = self._folder / f"{role}s" / number / RECORD
+            known = TrialRecord.parse(read_json(path), str(path))
+            return known.name, parse_network(known.network, str(path))
+        return f"trial {origin(frozen)}", self._space.suggest(trial)
 
-    def _known(self, study: Study, trial: Trial, network: Network) -> bool:
-        """End a trial whose network another one has: with its values if it is complete, without if it is not."""
-        digest = network.digest()
-        for other in study.get_trials(deepcopy=False):
-            if other.number == trial.number or other.user_attrs.get("digest") != digest:
-                continue
-            if "duplicate_of" in other.user_attrs or other.state == TrialState.WAITING:
-                continue
-            if other.state == TrialState.RUNNING and other.number > trial.number:
-                continue
-            trial.set_user_attr("duplicate_of", other.number)
-            if other.state == TrialState.COMPLETE:
-                study.tell(trial, other.values)
-            else:
-                self._fail(study, trial, f"the same network as trial {other.number}, which has not completed")
-            return True
-        return False
+    def _surplus(self, trial: FrozenTrial) -> bool:
+        """Whether those that were begun before it fill all places; the same for whoever looks."""
+        if attempt(trial) > 1 and DIGEST in trial.user_attrs:  # it had a place, if it had got so far
+            return False
+        taken = places(self._studies["candidate"].get_trials(deepcopy=False))
+        return sum(number < origin(trial) for number in taken) >= self._config.trials
 
-    def _tell(self, study: Study, trial: Trial, record: TrialRecord) -> None:
-        trial.set_user_attr("words", record.words)
-        if record.state == "failed" or record.score is None or record.measurement is None:
-            self._fail(study, trial, record.reason or "no reason was recorded")
+    def _tell(self, study: Study, trial: Trial, record: TrialRecord | FinalistRecord, folder: Path) -> None:
+        if record.score is None or record.measurement is None:
+            assert isinstance(record, TrialRecord)
+            note(study, trial, attributes_of(record))
+            if not fail(study, trial, record.end, record.reason or "no reason was recorded"):
+                raise EndedError
             return
-        interval = record.measurement.throughput
-        trial.set_user_attr("images_per_second_95", [interval.low, interval.high])
-        trial.set_user_attr("parameters", record.measurement.parameters)
-        trial.set_user_attr("gmacs", record.measurement.gmacs)
-        study.tell(trial, [record.score.loss, interval.value])
-
-    def _fail(self, study: Study, trial: Trial, reason: str) -> None:
-        trial.set_user_attr("reason", reason)
-        study.tell(trial, state=TrialState.FAIL)
-
-    def _open_places(self) -> int:
-        states = (TrialState.COMPLETE, TrialState.RUNNING)
-        trials = self._candidates.get_trials(deepcopy=False, states=states)
-        return self._config.trials - sum("duplicate_of" not in trial.user_attrs for trial in trials)
-
-    def _trial_folder(self, role: str, number: int) -> Path:
-        return self._folder / f"{role}s" / f"{number:04d}"
+        constraints: dict[str, float] = {}
+        if isinstance(record, TrialRecord) and record.role == "candidate":
+            left = sum(rung > record.score.steps for rung in self._config.rungs)
+            shortfalls = self._config.constraints.shortfalls(record.measurement, record.peak_bytes)
+            # On all trials or on none: some samplers refuse a study whose trials differ in their constraints.
+            constraints = shortfalls | ({HALTED: float(left)} if self._config.halving or shortfalls else {})
+        files = [folder / "architecture.json", folder / RECORD]
+        complete(study, trial, record, constraints, files, self._folder)
 
 
-def count_death(folder: Path) -> None:
-    """Note that a worker died on the job of this folder, so that it is not tried for ever."""
-    path = folder / _DEATHS
-    write_json(path, (read_json(path) if path.exists() else 0) + 1)
+def _job(trial: FrozenTrial) -> tuple[str, int]:
+    """What a finalist's trial is for."""
+    return trial.user_attrs.get(JOB, ""), trial.user_attrs.get(STEPS, 0)
 
 
-def hopeless_reason(folder: Path) -> str | None:
-    """Why the job of this folder is not to be tried again, if workers died on it too often."""
-    path = folder / _DEATHS
-    if not path.exists() or read_json(path) < _MOST_DEATHS:
-        return None
-    return f"its worker died {_MOST_DEATHS} times, most likely for want of memory"
-
-
-def read_records(folder: Path, studies: tuple[Study, Study]) -> list[TrialRecord]:
-    """The records of all ended trials, candidates first; those that ended without one are made up from the study."""
-    records = []
-    roles: tuple[Role, Role] = ("candidate", "baseline")
-    for study, role in zip(studies, roles, strict=True):
-        for trial in study.get_trials(deepcopy=False):
-            if trial.state in (TrialState.RUNNING, TrialState.WAITING):
-                continue
-            path = folder / f"{role}s" / f"{trial.number:04d}" / RECORD
-            if path.exists():
-                records.append(_record_at(path, path.stat().st_mtime_ns))
-            else:
-                records.append(_record_of(trial, role))
-    return records
-
-
-@lru_cache(maxsize=1 << 14)
-def _record_at(path: Path, written: int) -> TrialRecord:
-    """The record in a file; read once, since the display asks every second and a record never changes."""
-    return TrialRecord.parse(read_json(path), str(path))
-
-
-def _record_of(trial: FrozenTrial, role: Role) -> TrialRecord:
-    duplicate = trial.user_attrs.get("duplicate_of")
-    name = trial.params.get(NETWORK_PARAMETER, f"trial {trial.number}")
-    return TrialRecord(
-        role=role,
-        number=trial.number,
-        name=name,
-        network_digest=trial.user_attrs.get("digest", ""),
-        network={},
-        words=trial.user_attrs.get("words", ""),
-        state="complete" if trial.state == TrialState.COMPLETE else "failed",
-        reason=trial.user_attrs.get("reason"),
-        duplicate_of=duplicate,
-    )
-
-
-optuna.logging.disable_default_handler()
+def _waits_again(trial: FrozenTrial) -> bool:
+    """Whether it is the next attempt of a trial that somebody could not go on with."""
+    return trial.state == TrialState.WAITING and attempt(trial) > 1

@@ -1,85 +1,177 @@
-"""One trial, start to end: measure the network, teach it, and write down both, or the reason why not."""
+"""A trial's work: measure the network, teach it rung by rung, alone or in a cohort, and write down what came of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from eradio.description import digest_of
+from safetensors.torch import load_file
+from torch import Tensor
+
+from eradio.description import Description, digest_of
 from eradio.distill.checkpoint import CheckpointFolder
+from eradio.distill.courses import Course, taught_together
 from eradio.distill.student import Student, new_student
 from eradio.distill.trainer import DivergedError, Outcome, Trainer
-from eradio.errors import EradioError, MachineError, memory_was_short, networks_own
+from eradio.errors import EradioError, MachineError, NetworkError, memory_was_short
 from eradio.files import read_json, write_json
 from eradio.manifest import environment
-from eradio.profile import Measurement, identity, measure
+from eradio.profile import Measurement, Target, identity, measure
 from eradio.profile.canary import stored_reference
+from eradio.profile.memory import Footprint
 from eradio.profile.store import keep
 from eradio.profile.store import known as known_elsewhere
 from eradio.search_space import Network, build, describe
-from eradio.study.records import CurvePoint, Role, Score, TrialRecord
+from eradio.study.ends import End
+from eradio.study.halving import Decision
+from eradio.study.holding import Claim
+from eradio.study.inherit import Inheritance, most_similar
+from eradio.study.records import CurvePoint, Score, TrialRecord
 from eradio.study.run import Run
+from eradio.subjects.footprint import footprint
 from eradio.tensors import write_tensors
 
 Watcher = Callable[[int, float], None]
 
+WEIGHTS = "student.safetensors"
 
-def run_trial(
-    run: Run, role: Role, number: int, name: str, network: Network, folder: Path, watch: Watcher | None = None
-) -> TrialRecord:
-    """Measure and teach one network.
 
-    A network that cannot be built, diverges or runs out of memory gives a record with the reason.
+class Reached(Description):
+    """What a rung gave, kept beside the checkpoints: a rung that has one is not taught again."""
+
+    score: Score
+    curve: tuple[CurvePoint, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    seconds: float = 0.0
+    """Of the device, its share of a cohort's."""
+
+
+@dataclass(eq=False)
+class Pupil:
+    """A network under way.
+
+    Attributes:
+        claim: its trial.
+        work: folder of its checkpoints.
+        measurements: on each target of the study.
+        peak_bytes: memory of a process that runs it on the study's own, where a constraint asks for it.
+        reached: by rung, ascending.
+        decisions: at the rungs that it has reached.
+        seconds: of the device so far, in all attempts.
+        spent: of them in this attempt.
+    """
+
+    claim: Claim
+    work: Path
+    measurements: tuple[Measurement, ...] = ()
+    peak_bytes: int | None = None
+    reached: list[Reached] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    seconds: float = 0.0
+    spent: float = 0.0
+
+    def weights(self) -> dict[str, Tensor]:
+        """Of the student that was taught to the end."""
+        return load_file(self.claim.folder / WEIGHTS)
+
+    def next_rung(self, rungs: Sequence[int]) -> int:
+        """The first of some rungs that it has not reached."""
+        done = self.reached[-1].score.steps if self.reached else 0
+        return next(rung for rung in rungs if rung > done)
+
+
+def begin(run: Run, claim: Claim) -> Pupil:
+    """Measure a claimed network, unless it is known, and read what earlier attempts have reached.
 
     Raises:
-        EradioError: the study itself cannot go on (no room on the disk, a lock not given back, no readable picture).
-        OSError: the same, as the system says it.
+        Exception: whatever a network does wrong, or the machine; see `networks_own`.
     """
-    began = time.monotonic()
-    known: dict[str, Any] = {
-        "role": role,
-        "number": number,
-        "name": name,
-        "network_digest": network.digest(),
-        "network": network.model_dump(mode="json"),
-        "words": describe(network),
-        "manifest": manifest(run, network),
-    }
-    write_json(folder / "architecture.json", known["network"])
-    try:
-        measurement = measured(run, network, folder)
-    except (MachineError, OSError):
-        raise
-    except Exception as error:  # whatever a network does wrong is its own failure; the study goes on
-        return TrialRecord(**known, state="failed", reason=reason(error), seconds=time.monotonic() - began)
-    try:
-        student, outcome = teach(run, network, folder, run.config.recipe.steps, watch)
-    except Exception as error:  # as above, and what comes from the pictures or the disk is no network's failure
-        if not networks_own(error):
-            raise
-        return TrialRecord(
-            **known,
-            measurement=measurement,
-            state="failed",
-            reason=reason(error),
-            seconds=time.monotonic() - began,
+    write_json(claim.folder / "architecture.json", claim.network.model_dump(mode="json"))
+    _inherit(run, claim)
+    start = time.monotonic()
+    measurements = tuple(
+        measured(
+            run, claim.network, target, claim.folder / ("measurement.json" if not number else f"also-{number}.json")
         )
-    write_tensors(folder / "student.safetensors", student.state_dict())
-    known["manifest"]["unreadable"] = list(outcome.unreadable)
+        for number, target in enumerate(run.config.targets)
+    )
+    peak = None if run.config.constraints.memory_mb is None else _peak_bytes(run, claim)
+    spent = time.monotonic() - start
+    pupil = Pupil(claim, claim.folder, measurements, peak, seconds=spent, spent=spent)
+    rungs = run.config.rungs if claim.kind == "candidate" else run.config.rungs[-1:]
+    for path in (rung_file(claim.folder, rung) for rung in rungs):
+        if path.exists():
+            pupil.reached.append(Reached.parse(read_json(path), str(path)))
+            pupil.seconds += pupil.reached[-1].seconds
+    return pupil
+
+
+def teach(
+    run: Run,
+    pupils: Sequence[Pupil],
+    steps: int,
+    stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[Pupil, int], None] = lambda pupil, step: None,
+) -> Iterator[tuple[Pupil, Reached | Exception]]:
+    """Teach pupils to one rung, in lock-step on one pass of the teachers.
+
+    Args:
+        run: they belong to.
+        pupils: none of which has reached the rung.
+        steps: of the rung; 0 for the loss before training.
+        stop: asked after each step whether to keep what is done and end.
+        watch: called after each step with the steps done; what it raises ends that pupil's training.
+
+    Yields:
+        Each pupil, as soon as it has ended, with what it reached or with why it did not.
+    """
+    start = time.monotonic()
+    courses = {pupil: _course(run, pupil, steps, stop, partial(_watched, watch, pupil)) for pupil in pupils}
+    for pupil, end in taught_together(courses, run.targets):
+        if isinstance(end, Reached):
+            end = end.model_copy(update={"seconds": (time.monotonic() - start) / len(pupils)})
+            write_json(rung_file(pupil.claim.folder, steps), end.model_dump(mode="json"))
+            pupil.reached.append(end)
+            pupil.seconds += end.seconds
+            pupil.spent += end.seconds
+        yield pupil, end
+
+
+def record_of(run: Run, pupil: Pupil, end: End, reason: str | None = None) -> TrialRecord:
+    """The record of a candidate or baseline that has ended."""
+    claim, last = pupil.claim, pupil.reached[-1] if pupil.reached else None
+    failed = last is None or end not in ("complete", "halted", "infeasible")
+    state = "failed" if failed else "complete" if end == "complete" else "halted"
+    inheritance = Inheritance.kept_in(claim.folder)
     return TrialRecord(
-        **known,
-        state="complete",
-        measurement=measurement,
-        score=score_of(outcome),
-        curve=curve_of(outcome),
-        seconds=time.monotonic() - began,
+        role="baseline" if claim.kind == "baseline" else "candidate",
+        number=claim.number,
+        name=claim.name,
+        network_digest=claim.network.digest(),
+        network=claim.network.model_dump(mode="json"),
+        words=describe(claim.network),
+        state=state,
+        reason=reason,
+        end=end,
+        measurement=pupil.measurements[0] if pupil.measurements else None,
+        also=pupil.measurements[1:],
+        peak_bytes=pupil.peak_bytes,
+        score=None if failed or last is None else last.score,
+        rungs=tuple(one.score for one in pupil.reached),
+        decisions=tuple(pupil.decisions),
+        curve=() if last is None else last.curve,
+        seconds=pupil.seconds,
+        attempt=claim.attempt,
+        inherited=inheritance.source if inheritance else None,
+        manifest=manifest(run, claim.network) | {"unreadable": [] if last is None else list(last.unreadable)},
     )
 
 
-def measured(run: Run, network: Network, folder: Path) -> Measurement:
-    """The network's throughput, from its folder or another study if it was measured on this machine before."""
-    path, target = folder / "measurement.json", run.config.target
-    calibration = run.calibration() if target.precision == "int8" else None
+def measured(run: Run, network: Network, target: Target, path: Path) -> Measurement:
+    """The network's throughput, from its file or another study if it was measured on this machine before."""
+    calibration = run.calibration(target) if target.precision == "int8" else None
     own = identity(network.digest(), target, calibration)
     if path.exists():
         known = Measurement.parse(read_json(path), str(path))
@@ -93,24 +185,26 @@ def measured(run: Run, network: Network, folder: Path) -> Measurement:
     return measurement
 
 
-def teach(
-    run: Run, network: Network, folder: Path, steps: int, watch: Watcher | None = None
-) -> tuple[Student, Outcome]:
-    """Train a student of the network to `steps` from whatever checkpoint its folder holds.
-
-    Its heads answer in the teachers' own scales.
-    """
-    student = untrained(run, network)
-    trainer = Trainer(student, run.config.recipe, run.targets, run.pages(range(0)))
-    outcome = trainer.run(steps, CheckpointFolder(folder), guard=run.device.training, watch=watch)
-    student.heads.restore(run.scales)
-    return student, outcome
-
-
 def untrained(run: Run, network: Network) -> Student:
-    """The student as it is before its first step."""
+    """The student as it is before its first step, with weights of chance."""
     identity = run.training_identity(network)
     return new_student(lambda own: build(network, own), run.shapes(), run.config.recipe, identity)
+
+
+def code_of(error: Exception, building: bool) -> End:
+    """How a network's own failure is called.
+
+    Args:
+        error: of the network.
+        building: whether it was met before training.
+    """
+    if memory_was_short(error):
+        return "out-of-memory"
+    if isinstance(error, DivergedError):
+        return "diverged"
+    if isinstance(error, NetworkError):
+        return "infeasible"
+    return "build-failed" if building else "failed"
 
 
 def reason(error: Exception) -> str:
@@ -136,6 +230,11 @@ def manifest(run: Run, network: Network) -> dict[str, Any]:
     }
 
 
+def rung_file(folder: Path, steps: int) -> Path:
+    """Where stands what a rung gave."""
+    return folder / f"rung-{steps}.json"
+
+
 def score_of(outcome: Outcome) -> Score:
     """The validation of a rung as a record."""
     return Score(steps=outcome.steps, loss=outcome.loss, parts=outcome.parts)
@@ -146,3 +245,55 @@ def curve_of(outcome: Outcome) -> tuple[CurvePoint, ...]:
     every = -(-len(outcome.curve) // 100) or 1
     points = [*outcome.curve[every - 1 :: every]]
     return tuple(CurvePoint(step=step, loss=loss, learning_rate=rate) for step, loss, rate in points)
+
+
+def _peak_bytes(run: Run, claim: Claim) -> int:
+    """Memory of a process that runs the network and holds nothing else.
+
+    What did not fit is not kept: it may have been for want of what others held.
+    """
+    path = claim.folder / "memory.json"
+    if path.exists():
+        found = Footprint.parse(read_json(path), str(path))
+    else:
+        with run.device.measuring():
+            found = footprint(str(claim.folder / "architecture.json"), run.config.target)
+    if found.outcome == "no memory":
+        raise NetworkError("out of memory when a process was to run it by itself")
+    if found.outcome != "fits":
+        raise NetworkError(f"its memory cannot be known: {found.missing()}")
+    write_json(path, found.model_dump(mode="json"))
+    if found.peak_bytes is None:
+        raise MachineError("This system keeps no count of memory. Leave memory_mb out of the study's constraints.")
+    return found.peak_bytes
+
+
+def _inherit(run: Run, claim: Claim) -> None:
+    """Where the study asks for it, settle whose weights a candidate begins with, before it has begun."""
+    begun = any(claim.folder.glob("*.pt")) or Inheritance.kept_in(claim.folder) is not None
+    if not run.config.inherit or claim.kind != "candidate" or begun:
+        return
+    others = sorted(path for path in claim.folder.parent.glob(f"*/{WEIGHTS}") if path.parent != claim.folder)
+    found = most_similar(untrained(run, claim.network), others)
+    if found is not None:
+        found.keep(claim.folder)
+
+
+def _course(run: Run, pupil: Pupil, steps: int, stop: Callable[[], bool], watch: Watcher) -> Course[Reached]:
+    """One pupil's way to a rung; the weights of the last one are kept, its heads in the teachers' own scales."""
+    recipe, claim = run.config.recipe, pupil.claim
+    student = untrained(run, claim.network)
+    inheritance = Inheritance.kept_in(pupil.work)
+    if inheritance is not None:
+        inheritance.hand_down(student)
+    trainer = Trainer(student, recipe, run.targets, run.pages(range(0)))
+    kept = CheckpointFolder(pupil.work)
+    outcome = yield from trainer.course(steps, kept, guard=run.device.training, watch=watch, stop=stop)
+    student.heads.restore(run.scales)
+    if steps >= run.config.rungs[-1]:
+        write_tensors(claim.folder / WEIGHTS, student.state_dict())
+    return Reached(score=score_of(outcome), curve=curve_of(outcome), unreadable=tuple(outcome.unreadable))
+
+
+def _watched(watch: Callable[[Pupil, int], None], pupil: Pupil, step: int, loss: float) -> None:
+    watch(pupil, step)

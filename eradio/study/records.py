@@ -5,11 +5,15 @@ from typing import Any, Literal
 from pydantic import Field
 
 from eradio.description import Description
+from eradio.front import front
 from eradio.interval import Interval
 from eradio.profile.record import Measurement
+from eradio.study.ends import End
+from eradio.study.halving import Decision
 
 Role = Literal["candidate", "baseline"]
-State = Literal["complete", "failed"]
+State = Literal["complete", "halted", "failed"]
+"""Halted: judged at a rung and not taught to the last one."""
 
 
 SEED_NOISE = 0.03
@@ -64,12 +68,31 @@ class TrialRecord(Description):
     words: str
     state: State
     reason: str | None = None
+    end: End = "complete"
     duplicate_of: int | None = None
     measurement: Measurement | None = None
+    """On the study's own target."""
+    also: tuple[Measurement, ...] = ()
+    """On its other targets."""
+    peak_bytes: int | None = None
+    """Memory of a process that runs it on the study's own target; None where no constraint asks for it."""
     score: Score | None = None
+    """At the last rung it reached."""
+    rungs: tuple[Score, ...] = ()
+    """At every rung it reached."""
+    decisions: tuple[Decision, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     seconds: float | None = None
+    """Of a device: measuring and teaching, in all attempts that ended in this one."""
+    attempt: int = 1
+    inherited: str | None = None
+    """From which student its first weights come, if not from chance."""
     manifest: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """On all targets, the study's own first."""
+        return () if self.measurement is None else (self.measurement, *self.also)
 
 
 class FinalistRecord(Description):
@@ -80,12 +103,19 @@ class FinalistRecord(Description):
     name: str
     network_digest: str
     measurement: Measurement
+    also: tuple[Measurement, ...] = ()
     score: Score
     curve: tuple[CurvePoint, ...] = ()
+    seconds: float | None = None
     comparisons: tuple[Comparison, ...] = ()
     reason: str | None = None
     """Why the longer training did not end, if so; the score is then the rung's."""
     manifest: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """On all targets, the study's own first."""
+        return (self.measurement, *self.also)
 
 
 class StudyRecords(Description):
@@ -98,3 +128,22 @@ class StudyRecords(Description):
     seconds: float | None = None
     trials: tuple[TrialRecord, ...] = ()
     finalists: tuple[FinalistRecord, ...] = ()
+
+    def front(self, role: Role = "candidate") -> list[TrialRecord]:
+        """Networks of a role that were taught to the end and that no other dominates on the study's target."""
+        some = [one for one in self.trials if one.role == role and one.state == "complete" and one.duplicate_of is None]
+        points = [(-one.measurement.throughput.value, one.score.loss) for one in some if one.measurement and one.score]
+        return [some[index] for index in front(points)]
+
+    def on(self, target: int) -> "StudyRecords":
+        """The same study seen from one of its targets, by its place among them; 0 for the study's own."""
+
+        def seen(record: TrialRecord) -> TrialRecord:
+            own = record.measurements[target] if len(record.measurements) > target else None
+            return record.model_copy(update={"measurement": own, "also": ()})
+
+        def longer(record: FinalistRecord) -> FinalistRecord:
+            return record.model_copy(update={"measurement": record.measurements[target], "also": ()})
+
+        update = {"trials": tuple(map(seen, self.trials)), "finalists": tuple(map(longer, self.finalists))}
+        return self.model_copy(update=update)

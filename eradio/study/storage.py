@@ -1,84 +1,169 @@
-"""The Optuna side of a study: its storage, its samplers, and the names under which it is found."""
+"""The studies of a search in their storage, opened so that any of Optuna's own tools can open them too."""
 
+import random
 import sqlite3
+import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any, get_args
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
-from eradio.errors import MachineError
-from eradio.study.config import StudyConfig
+from eradio.errors import EradioError
+from eradio.profile import Target
+from eradio.study.address import Address, require_driver
+from eradio.study.database import Database
+from eradio.study.holding import Kind
+from eradio.study.refusals import storage_refusals
 
-OBJECTIVES = ("validation distillation loss", "images per second")
-_DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE]
+LOSS, THROUGHPUT = "validation distillation loss", "images per second"
+
+OBJECTIVES = {LOSS: "minimize", THROUGHPUT: "maximize"}
+"""Of a study with one target."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+CONNECTIONS = 2
+"""The most connections that one process keeps open to a database."""
+
 _BUSY_SECONDS = 60
+_CONNECT_SECONDS = 10
+_SILENT_SECONDS = 60
+"""After which an established connection whose other end says nothing is given up."""
+
+_TRIES = 8
 
 
-def open_studies(folder: Path, config: StudyConfig) -> tuple[Study, Study]:
-    """The study of the candidates and that of the baselines, created if they do not exist yet.
+def objectives(targets: Sequence[Target]) -> dict[str, str]:
+    """Names of a study's values, in order, with `minimize` or `maximize`: the loss, and a throughput each target."""
+    if len(targets) == 1:
+        return OBJECTIVES
+    names = [f"{THROUGHPUT} ({number}: {target.engine})" for number, target in enumerate(targets, 1)]
+    return {LOSS: "minimize", **dict.fromkeys(names, "maximize")}
 
-    Both live in `study.db`, an SQLite file in write-ahead mode, which any of Optuna's tools can open.
+
+def open_studies(address: Address, name: str, objectives: Mapping[str, str] = OBJECTIVES) -> dict[Kind, Study]:
+    """The studies of candidates (`NAME`), baselines (`NAME-baselines`) and finalists, created if they do not exist yet.
+
+    A study that is there already, as one made by `optuna create-study`, is taken over if its directions are right.
+
+    Args:
+        address: where they are kept.
+        name: of the candidates' study.
+        objectives: names of the values, in order, with `minimize` or `maximize`.
 
     Raises:
-        MachineError: the file cannot be created or is no study's.
+        StorageDownError: the storage does not answer at the moment.
+        MachineError: the storage cannot be used until the user does something.
+        EradioError: a package is missing, or a study of this name is of another kind.
     """
-    path = folder / "study.db"
+    require_driver(address)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with sqlite3.connect(path, timeout=_BUSY_SECONDS) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-        connection.close()
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": _BUSY_SECONDS}}
-        )
-        return _study(storage, config.name), _study(storage, f"{config.name}-baselines")
-    except (sqlite3.Error, OperationalError) as error:
-        raise storage_error(error, path) from error
+    with storage_refusals(address):
+        storage = _storage(address)
+        return {kind: _study(storage, address, study_name(name, kind), objectives) for kind in KINDS}
 
 
-@contextmanager
-def storage_refusals(path: Path) -> Iterator[None]:
-    """Turn what Optuna raises when the database refuses into a sentence.
+def study_name(name: str, kind: Kind) -> str:
+    """Under which Optuna knows the trials of a kind."""
+    return name if kind == "candidate" else f"{name}-{kind}s"
+
+
+def engine_options(address: Address) -> dict[str, Any]:
+    """How SQLAlchemy is to connect: few connections, tested before use, given up when the server falls silent."""
+    if address.kind == "sqlite":
+        return {"connect_args": {"timeout": _BUSY_SECONDS}}
+    if address.kind == "postgresql":
+        wanted: dict[str, Any] = {
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": "eradio",
+            "keepalives_idle": _SILENT_SECONDS // 2,
+            "keepalives_interval": _SILENT_SECONDS // 6,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 1000 * _SILENT_SECONDS,
+        }
+    else:
+        wanted = {
+            "connect_timeout": _CONNECT_SECONDS,
+            "read_timeout": _SILENT_SECONDS,
+            "write_timeout": _SILENT_SECONDS,
+        }
+    own = {key: value for key, value in wanted.items() if key not in address.url.query}
+    if address.kind == "mysql" and address.url.password:
+        # Its driver would encode it as Latin-1, and the server has it in UTF-8.
+        own["password"] = address.url.password.encode()
+    return {"connect_args": own, "pool_pre_ping": True, "pool_size": 1, "max_overflow": CONNECTIONS - 1}
+
+
+def open_database(address: Address, *, create: bool = True) -> RDBStorage:
+    """Optuna's tables in a database; no heartbeat, which does not work with ask and tell.
+
+    Args:
+        address: of a kind that is a database.
+        create: make the tables that are missing.
 
     Raises:
-        MachineError: the database cannot be written or read.
+        EradioError: the tables are those of another version of Optuna.
     """
-    try:
-        yield
-    except (StorageInternalError, OperationalError) as error:
-        raise storage_error(error, path) from error
+    # Optuna fills templates in what it is given.
+    url = address.url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
+    for left in reversed(range(_TRIES)):
+        try:
+            return Database(url, engine_kwargs=engine_options(address), skip_table_creation=not create)
+        except SQLAlchemyError as error:
+            # Workers that start at once all make the tables; whoever comes second finds them a moment later.
+            if left == 0 or not any(word in str(error).lower() for word in ("already exists", "duplicate", "unique")):
+                raise
+            time.sleep(random.SystemRandom().uniform(0.05, 0.3))
+        except RuntimeError as error:
+            if "table schema" not in str(error):
+                raise
+            raise _schema_error(error, address) from None
+    raise AssertionError
 
 
-def storage_error(error: BaseException, path: Path) -> MachineError:
-    """The sentence for a database's refusal."""
-    text = f"{error} {error.__cause__ or ''}"
-    if "full" in text or "disk I/O" in text:
-        return MachineError(f"No room left for {path}. Free some space, then run the same command again.")
-    reason = str(error.__cause__ or error).splitlines()[0]
-    return MachineError(f"The study's database {path} cannot be used ({reason}). Check the file and its folder.")
+def _storage(address: Address) -> BaseStorage:
+    if address.kind == "journal":
+        return JournalStorage(JournalFileBackend(str(address.file)))
+    if address.kind == "grpc":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            proxy = GrpcStorageProxy(host=str(address.host), port=int(address.port or 0))
+        proxy.wait_server_ready(timeout=_CONNECT_SECONDS)
+        return proxy
+    if address.kind == "sqlite":
+        with closing(sqlite3.connect(address.file, timeout=_BUSY_SECONDS)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+    return open_database(address)
 
 
-def sampler(kind: str, seed: int) -> BaseSampler:
-    """A sampler whose every draw follows from `seed` and the trials it sees."""
-    if kind == "random":
-        return RandomSampler(seed=seed)
-    if kind == "nsga2":
-        return NSGAIISampler(seed=seed)
+def _schema_error(error: RuntimeError, address: Address) -> EradioError:
+    if "storage upgrade" in str(error):
+        return EradioError(
+            f"{address} was made by an older Optuna. Make a backup, end all workers, and run "
+            f"`optuna storage upgrade --storage URL` with its address."
+        )
+    return EradioError(f"{address} was made by a newer Optuna. Run `pip install --upgrade optuna`, on all hosts.")
+
+
+def _study(storage: BaseStorage, address: Address, name: str, objectives: Mapping[str, str]) -> Study:
+    directions = [StudyDirection[direction.upper()] for direction in objectives.values()]
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+    if study.directions != directions:
+        found = ", ".join(direction.name.lower() for direction in study.directions)
+        raise EradioError(
+            f"{address} holds a study '{name}' with the directions ({found}) instead of "
+            f"({', '.join(objectives.values())}). Give this search another name, or delete that study "
+            f"(`optuna delete-study`)."
+        )
     with warnings.catch_warnings():
-        # `group` models the conditional parts of a space jointly; Optuna calls it experimental at every use.
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=8)
-
-
-def _study(storage: optuna.storages.RDBStorage, name: str) -> Study:
-    study = optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS, load_if_exists=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names(list(OBJECTIVES))
+        if study.metric_names != list(objectives):
+            study.set_metric_names(list(objectives))
     return study

@@ -1,40 +1,50 @@
-"""One worker process: fills the teacher cache, then takes jobs until none is left."""
+"""One worker process: fills the teacher cache, then takes trials until none is left, or it is asked to stop."""
 
 import json
 import os
 import signal
-import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import torch
+from rich.console import Console
 
 from eradio.distill.cache import CachedTargets
-from eradio.distill.checkpoint import CheckpointFolder
+from eradio.distill.stopping import Stop, StoppedError, stopping
 from eradio.errors import EradioError
-from eradio.files import disk_error
 from eradio.study import finalists
-from eradio.study.objective import run_trial
+from eradio.study.config import StudyConfig
+from eradio.study.desk import Desk
+from eradio.study.holding import Claim
+from eradio.study.lease import Beating
+from eradio.study.ledger import Ledger
+from eradio.study.preparing import look_before, prepare
+from eradio.study.refusals import storage_refusals
+from eradio.study.restarts import ASKED, DONE
 from eradio.study.run import Run, open_run
-from eradio.study.storage import storage_refusals
 
-_IDLE_SECONDS = 0.3
+_IDLE_SECONDS, _MOST_IDLE_SECONDS = 0.3, 5.0
 _BEAT_SECONDS = 0.5
 
 
-class Status:
-    """What this worker is doing, in a file that the search's display reads."""
+def status_file(folder: Path, pid: int) -> Path:
+    """Where a worker on this host says what it is doing."""
+    return folder / "workers" / f"{os.uname().nodename}-{pid}.json"
 
-    def __init__(self, folder: Path, parent: int) -> None:
-        self._path = folder / "workers" / f"{os.getpid()}.json"
+
+class Status:
+    """What this worker is doing, in a file that a search's display reads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = status_file(folder, os.getpid())
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._parent = parent
         self._last = 0.0
 
     def show(self, job: str, folder: Path | None, step: int, steps: int) -> None:
-        """Say where the work stands, at most twice a second; leave if the search that started us has died."""
-        if os.getppid() != self._parent:
-            sys.exit("The search that started this worker has ended.")
+        """Say where the work stands, at most twice a second."""
         now = time.monotonic()
         if now - self._last < _BEAT_SECONDS and 0 < step < steps:
             return
@@ -45,75 +55,104 @@ class Status:
         temporary.replace(self._path)
 
 
-def work(folder: Path, parent: int) -> None:
-    """Take jobs from a run folder until the study is complete, or the process `parent` that asked for it is gone.
+def work(run: Run, stop: Stop, show: Status) -> None:
+    """Take trials until the study is complete.
 
     Raises:
+        StoppedError: it was asked to stop, and has handed back what it held.
+        StorageDownError: the storage has not answered for some minutes.
         EradioError: the study cannot go on.
     """
-    torch.set_num_threads(1)
-    run = open_run(folder)
-    status = Status(folder, parent)
-    status.show("starting", None, 0, 0)
-    _fill(run, status, range(run.config.recipe.steps), "teacher targets")
-    while not run.ledger.finished():
-        if not _next_trial(run, status):
-            status.show("waiting", None, 0, 0)
-            time.sleep(_IDLE_SECONDS)
-    if run.config.finalists:
-        chosen = finalists.chosen_in(run)
-        more = range(run.config.recipe.steps, run.config.finalist_steps)
-        _fill(run, status, more, "finalists' targets")
-        while not finalists.finished(run, chosen):
-            if not finalists.next_one(run, chosen, status.show):
-                status.show("waiting", None, 0, 0)
-                time.sleep(_IDLE_SECONDS)
-    status.show("done", None, 0, 0)
+    show.show("starting", None, 0, 0)
+    _fill(run, show, range(run.config.recipe.steps), "teacher targets")
+    ledger = run.ledger
+    with Beating(partial(_sign_of_life, ledger), run.config.lease):
+        desk = Desk(run, run.config.rungs, run.cohort, lambda: stop() > 0, show.show)
+        _until(desk, stop, show, ledger, ledger.claim, ledger.finished)
+        if run.config.finalists and not ledger.asked_to_stop():
+            chosen = finalists.chosen_in(run)
+            _fill(run, show, range(run.config.recipe.steps, run.config.finalist_steps), "finalists' targets")
+            desk = Desk(run, (run.config.finalist_steps,), run.cohort, lambda: stop() > 0, show.show)
+            claim = partial(ledger.claim_finalist, chosen)
+            _until(desk, stop, show, ledger, claim, partial(ledger.finalists_finished, chosen))
+    show.show("done", None, 0, 0)
 
 
-def _next_trial(run: Run, status: Status) -> bool:
-    claim = run.ledger.claim()
-    if claim is None:
-        return False
-    steps = run.config.recipe.steps
-    try:
-        status.show(claim.name, claim.folder, 0, steps)
-        record = run_trial(
-            run,
-            claim.role,
-            claim.trial.number,
-            claim.name,
-            claim.network,
-            claim.folder,
-            lambda step, loss: status.show(claim.name, claim.folder, step, steps),
-        )
-        run.ledger.tell(claim, record)
-        CheckpointFolder(claim.folder).drop(steps)
-    finally:
-        claim.release()
-    return True
+def _sign_of_life(ledger: Ledger) -> None:
+    ledger.holding.beat()
+    with suppress(Exception):  # as for a beat: the next one may come through
+        if ledger.wish() == "now":
+            os.kill(os.getpid(), signal.SIGUSR2)
 
 
-def _fill(run: Run, status: Status, steps: range, what: str) -> None:
+def _until(
+    desk: Desk,
+    stop: Stop,
+    show: Status,
+    ledger: Ledger,
+    claim: Callable[[], Claim | None],
+    finished: Callable[[], bool],
+) -> None:
+    pause = _IDLE_SECONDS
+    with stop.noting():
+        try:
+            while True:
+                draining = ledger.asked_to_stop() is not None
+                if not desk and (draining or finished()):
+                    return
+                if stop():
+                    raise StoppedError
+                if desk and (why := ledger.used_up()) is not None:
+                    desk.close(why)
+                if desk.turn(claim, more=not draining):
+                    pause = _IDLE_SECONDS
+                    continue
+                show.show("waiting", None, 0, 0)
+                time.sleep(pause)
+                pause = min(2 * pause, _MOST_IDLE_SECONDS)
+        except StoppedError:
+            desk.hand_back("its worker was asked to stop")
+            raise
+        except Exception:
+            with suppress(EradioError):
+                desk.hand_back("its worker ended")
+            raise
+
+
+def _fill(run: Run, show: Status, steps: range, what: str) -> None:
     if not isinstance(run.targets, CachedTargets):
         return
     missing = run.cached.missing(run.pages(steps))
     for done, _ in enumerate(run.cached.fill(missing)):
-        status.show(what, None, done, len(missing))
+        show.show(what, None, done, len(missing))
 
 
-def main(folder: str, parent: str) -> None:
-    """Entry of the process; an error the user can mend is one line and status 1."""
-    # Ctrl-C reaches the whole process group; the search then ends its workers in its own time.
+def worker(folder: Path, config: StudyConfig, console: Console) -> int:
+    """Work on a study until it is complete, or this process is asked to stop.
+
+    Args:
+        folder: the run folder, on a file system that all workers share.
+        config: of the study.
+        console: where it says what it finds.
+
+    Returns:
+        0 if nothing is left to do, or 143 if it was asked to stop.
+
+    Raises:
+        StorageDownError: the storage has not answered for some minutes.
+        EradioError: the study cannot go on.
+    """
+    # Ctrl-C reaches the whole process group; whoever started us then ends us in its own time.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
     try:
-        with storage_refusals(Path(folder) / "study.db"):
-            work(Path(folder), int(parent))
-    except EradioError as error:
-        sys.exit(str(error))
-    except OSError as error:
-        sys.exit(str(disk_error(error, Path(error.filename or folder))))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:3])
+        with stopping() as stop:
+            run = open_run(folder, config)
+            look_before(run, 1, console)
+            with storage_refusals(run.address):
+                prepare(run, console)
+                work(run, stop, Status(folder))
+        return DONE
+    except StoppedError:
+        console.print("Asked to stop; what was held can be gone on with.")
+        return ASKED

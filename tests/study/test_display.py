@@ -7,9 +7,12 @@ from rich.console import Console
 from eradio.study.display import Display, Snapshot, Workload, summary
 from tests.analysis import made_up
 
-WORKLOAD = Workload(networks=5, steps=10, finalists=2, finalist_steps=30)
+WORKLOAD = Workload(networks=5, rivals=0, rungs=(10,), reduction=1, finalists=2, finalist_steps=30)
 IDLE = {"job": "waiting", "folder": None, "step": 3, "steps": 10}
-TRIALS = (made_up.trial(0, 1000, 0.6), made_up.trial(1, 500, 0.5), made_up.trial(2, 400, 0.7))
+TRIALS = tuple(
+    made_up.trial(number, rate, loss, score=made_up.scored(loss, steps=10))
+    for number, (rate, loss) in enumerate([(1000, 0.6), (500, 0.5), (400, 0.7)])
+)
 
 
 def test_summary_gives_the_best_loss_and_the_front_s_size() -> None:
@@ -55,3 +58,26 @@ def test_steps_count_what_ended_and_what_is_under_way() -> None:
     assert Snapshot((), (), (IDLE,)).steps_done(WORKLOAD) == 0
     assert Snapshot((*TRIALS, twin), (), (finalist, early)).steps_done(WORKLOAD) == 3 * 10 + 7
     assert Snapshot(TRIALS, (made_up.finalist(TRIALS[0]),), (finalist,)).steps_done(WORKLOAD) == 3 * 10 + 20 + 7
+
+
+def test_a_halted_candidate_is_a_network_with_its_own_steps_and_no_part_of_the_front() -> None:
+    halted = made_up.trial(
+        5,
+        9000,
+        0.1,
+        state="halted",
+        end="halted",
+        reason="place 4 of 6 after 3 steps",
+        score=made_up.scored(0.1, steps=3),
+    )
+    snapshot = Snapshot((*TRIALS, halted), (), ())
+    assert snapshot.networks() == 4
+    assert snapshot.steps_done(WORKLOAD) == 33
+    assert summary(snapshot) == "best loss 0.5000, front 2"
+    # Six candidates to 9 steps, two of them to 27, and one rival to 27.
+    workload = Workload(networks=7, rivals=1, rungs=(9, 27), reduction=3, finalists=0, finalist_steps=27)
+    assert workload.total() == 6 * 9 + 2 * 18 + 27
+    text = io.StringIO()
+    with Display(Console(file=text, width=200), WORKLOAD) as display:
+        display.update(snapshot)
+    assert "trial-5 halted (place 4 of 6 after 3 steps): loss 0.1000" in text.getvalue()

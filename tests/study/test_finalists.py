@@ -11,6 +11,7 @@ STUDENTS = [
     made_up.trial(4, rate=100, loss=0.4),
     made_up.trial(5, rate=100, loss=0.3, duplicate_of=4),
     made_up.failed(6),
+    made_up.trial(7, rate=3000, loss=0.2, state="halted", end="halted"),
 ]
 RIVALS = [
     made_up.baseline(0, "vit", 390, 0.6),
@@ -21,7 +22,7 @@ RIVALS = [
 
 
 def _keys(records: list, count: int) -> list[tuple[str, int]]:
-    return [(finalist.role, finalist.number) for finalist in choose(records, count)]
+    return [(role, int(number)) for role, _, number in (job.partition("-") for job in choose(records, count))]
 
 
 def test_the_best_of_the_front_and_their_nearest_rivals_slowest_first() -> None:

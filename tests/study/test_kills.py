@@ -11,11 +11,12 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
+from eradio.files import temporary_of
 from eradio.locks import try_lock
 from eradio.search_space import baselines
 from eradio.study.config import StudyConfig
+from eradio.study.reading import read_study
 from eradio.study.run import open_run
-from eradio.study.search import read_study
 
 CONFIG = {
     "name": "kills",
@@ -37,6 +38,7 @@ CONFIG = {
 SUDDEN_END = """
 import os, signal, sys
 import itertools
+from pathlib import Path
 def second(original):
     calls = itertools.count(1)
     def once(*arguments, **options):
@@ -54,7 +56,10 @@ def at(name):
     os.fsync = fsync
 from eradio.study import worker
 %s
-worker.main(sys.argv[1], str(os.getppid()))
+from eradio.study.run import open_run
+from rich.console import Console
+folder = Path(sys.argv[1])
+sys.exit(worker.worker(folder, open_run(folder).config, Console(quiet=True)))
 """
 
 MOMENTS = {
@@ -70,7 +75,7 @@ def _prepare(folder: Path) -> None:
     """What the search does before it starts its workers."""
     from rich.console import Console
 
-    from eradio.study.search import _prepare as prepare
+    from eradio.study.preparing import prepare
 
     prepare(open_run(folder, StudyConfig.parse(CONFIG, "test")), Console(quiet=True))
 
@@ -85,19 +90,24 @@ def _worker(folder: Path, program: str) -> int:
 def test_a_killed_study_goes_on_without_loss_or_repetition(tmp_path: Path, moment: str) -> None:
     _prepare(tmp_path)
     assert _worker(tmp_path, SUDDEN_END % MOMENTS[moment]) == -signal.SIGKILL
-    study = open_run(tmp_path).studies[0]
+    study = open_run(tmp_path).studies["candidate"]
     before = {trial.number: trial for trial in study.trials}
     finished = {number for number, trial in before.items() if trial.state == TrialState.COMPLETE}
     assert len(finished) == (0 if "cache" in moment else 1)
 
     assert _worker(tmp_path, SUDDEN_END % "pass") == 0
-    after = {trial.number: trial for trial in open_run(tmp_path).studies[0].trials}
-    assert [trial.state for trial in after.values()] == [TrialState.COMPLETE] * 3
-    assert len({trial.user_attrs["digest"] for trial in after.values()}) == 3
+    after = {trial.number: trial for trial in open_run(tmp_path).studies["candidate"].trials}
+    assert all(trial.state.is_finished() for trial in after.values())
+    completed = [trial for trial in after.values() if trial.state == TrialState.COMPLETE]
+    assert len({trial.user_attrs["digest"] for trial in completed}) == len(completed) == 3
     for number in finished:
         assert after[number].values == before[number].values
     for number, trial in before.items():
-        assert after[number].params.items() >= trial.params.items()
+        if trial.state == TrialState.RUNNING:  # what was under way is gone on with, in a trial of its own
+            assert after[number].user_attrs["end"] == "lost"
+            (again,) = [one for one in after.values() if one.user_attrs.get("retry_of") == number]
+            assert again.state == TrialState.COMPLETE
+            assert again.params.items() >= trial.params.items()
     for lock in tmp_path.rglob("*lock"):
         handle = try_lock(lock)
         assert handle is not None, lock
@@ -117,7 +127,7 @@ def test_a_whole_search_that_is_killed_goes_on_to_its_finalists(tmp_path: Path) 
     os.killpg(search.pid, signal.SIGKILL)
     search.wait()
     kept = {path: path.read_bytes() for path in folder.glob("*s/*/record.json")}
-    (folder / "targets" / f".train-9.{search.pid}.tmp").write_text("what the killed search was writing")
+    temporary_of(folder / "targets" / "train-9", search.pid).write_text("what the killed search was writing")
     assert len(kept) >= 5
 
     again = subprocess.run([*command, "--workers", "2"], capture_output=True, text=True, timeout=600, check=False)

@@ -1,19 +1,28 @@
 """Claims: nothing lost, nothing twice, whatever is killed when."""
 
+import os
 import resource
+import subprocess
 from pathlib import Path
 
 import pytest
+from optuna.study import Study
 from optuna.trial import TrialState
 
 from eradio.errors import EradioError, MachineError
-from eradio.files import write_json
-from eradio.locks import try_lock
+from eradio.files import temporary_of, write_json
 from eradio.search_space import Architecture, SearchSpace, baselines, named
+from eradio.study.address import study_address
 from eradio.study.config import StudyConfig
-from eradio.study.ledger import RECORD, Claim, Ledger, count_death, read_records
+from eradio.study.ends import MOST_LOST
+from eradio.study.holding import Claim, Kind
+from eradio.study.lease import Owner, Watch
+from eradio.study.ledger import RECORD, Ledger
+from eradio.study.reading import read_records
 from eradio.study.records import TrialRecord
-from eradio.study.storage import open_studies, storage_refusals
+from eradio.study.refusals import storage_refusals
+from eradio.study.storage import objectives, open_studies
+from eradio.study.trials import EndedError
 from tests.analysis import made_up
 
 TWO_NETWORKS = SearchSpace.parse(
@@ -27,19 +36,52 @@ TWO_NETWORKS = SearchSpace.parse(
 )
 
 
-def _ledger(folder: Path, trials: int = 3, space: SearchSpace | None = None, rivals: int = 2) -> Ledger:
-    config = StudyConfig(trials=trials)
+LEASE = 120.0
+
+
+class Clock:
+    """Of an observer; moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _studies(folder: Path) -> dict[Kind, Study]:
+    config = StudyConfig()
+    return open_studies(study_address(folder, None), config.name, objectives(config.targets))
+
+
+def _ledger(
+    folder: Path,
+    trials: int = 3,
+    space: SearchSpace | None = None,
+    rivals: int = 2,
+    watch: Watch | None = None,
+    **more: object,
+) -> Ledger:
+    config = StudyConfig.parse({"trials": trials, "lease": LEASE, **more}, "test")
     names = [rival.name for rival in baselines("tiny")][:rivals]
-    return Ledger(folder, config, space or SearchSpace.named("tiny"), open_studies(folder, config), names)
+    return Ledger(folder, config, space or SearchSpace.named("tiny"), _studies(folder), names, watch=watch)
+
+
+def _dying(folder: Path, **options: object) -> Ledger:
+    """The ledger of a worker whose process has ended, though nobody has told."""
+    ledger = _ledger(folder, **options)
+    ledger.holding.owner = Owner.this().model_copy(update={"born": 1})
+    return ledger
 
 
 def _record(claim: Claim, loss: float = 0.5, **more: object) -> TrialRecord:
-    return made_up.trial(claim.trial.number, 1000.0, loss, role=claim.role, name=claim.name, **more)
+    role = "baseline" if claim.kind == "baseline" else "candidate"
+    digest = claim.network.digest()
+    return made_up.trial(claim.number, 1000.0, loss, role=role, name=claim.name, network_digest=digest, **more)
 
 
-def _states(ledger_folder: Path, role: int = 0) -> list[TrialState]:
-    study = open_studies(ledger_folder, StudyConfig())[role]
-    return [trial.state for trial in study.trials]
+def _states(folder: Path, kind: Kind = "candidate") -> list[TrialState]:
+    return [trial.state for trial in _studies(folder)[kind].trials]
 
 
 def _claim(ledger: Ledger) -> Claim:
@@ -48,16 +90,20 @@ def _claim(ledger: Ledger) -> Claim:
     return claim
 
 
+def _complete(ledger: Ledger, loss: float = 0.5) -> Claim:
+    claim = _claim(ledger)
+    ledger.tell(claim, _record(claim, loss))
+    return claim
+
+
 def test_a_study_ends_with_as_many_distinct_candidates_as_asked_and_every_baseline(tmp_path: Path) -> None:
     ledger = _ledger(tmp_path, trials=4)
     ledger.enqueue([named("e_radio_mini")])
     seen = []
     while not ledger.finished():
-        claim = _claim(ledger)
-        seen.append((claim.role, claim.network.digest()))
-        ledger.tell(claim, _record(claim))
-        claim.release()
-    assert [role for role, _ in seen] == ["candidate"] * 4 + ["baseline"] * 2
+        claim = _complete(ledger)
+        seen.append((claim.kind, claim.network.digest()))
+    assert [kind for kind, _ in seen] == ["candidate"] * 4 + ["baseline"] * 2
     assert len({digest for _, digest in seen}) == 6
     assert seen[0][1] == named("e_radio_mini").digest()
     assert ledger.claim() is None
@@ -68,10 +114,7 @@ def test_fewer_trials_than_named_networks_is_a_study_that_ends_and_can_be_enlarg
     for trials in (1, 2):
         ledger = _ledger(tmp_path, trials=trials, rivals=0)
         ledger.enqueue(names)
-        claim = _claim(ledger)
-        assert claim.network == names[trials - 1]
-        ledger.tell(claim, _record(claim))
-        claim.release()
+        assert _complete(ledger).network == names[trials - 1]
         assert ledger.claim() is None
         assert ledger.finished()
 
@@ -82,66 +125,201 @@ def test_two_workers_never_hold_the_same_trial_nor_overshoot(tmp_path: Path) -> 
     assert second.claim() is None
     assert not second.finished()
     first.tell(claim, _record(claim))
-    claim.release()
     assert second.finished()
 
 
-def test_an_orphan_is_adopted_with_its_network(tmp_path: Path) -> None:
-    ledger = _ledger(tmp_path)
-    claim = _claim(ledger)
-    claim.release()  # what the kernel does when the worker dies
-    adopted = _claim(ledger)
-    assert adopted.trial.number == claim.trial.number
-    assert adopted.network == claim.network
-    assert adopted.folder == claim.folder
+def test_of_two_that_draw_for_the_last_place_the_earlier_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = _ledger(tmp_path, trials=1, rivals=0), _ledger(tmp_path, trials=1, rivals=0)
+    ask, earlier = Study.ask, []
+
+    def ask_second(study: Study) -> object:
+        if not earlier:
+            earlier.append(None)  # the other looks for a place, finds it, and draws, all just before
+            earlier[0] = first.claim()
+        return ask(study)
+
+    monkeypatch.setattr(Study, "ask", ask_second)
+    assert second.claim() is None
+    assert earlier[0].trial.number == 0
+    assert [trial.user_attrs.get("end") for trial in _studies(tmp_path)["candidate"].trials] == [None, "surplus"]
+    assert read_records(tmp_path, _studies(tmp_path)) == []
 
 
-def test_an_orphan_that_was_killed_while_it_was_being_drawn_is_completed(tmp_path: Path) -> None:
-    ledger = _ledger(tmp_path)
-    study = open_studies(tmp_path, StudyConfig())[0]
-    study.ask().suggest_categorical("neck_branch", ["resample", "shuffle"])
+def test_the_next_attempt_at_a_dead_worker_s_trial_has_its_network_and_its_folder(tmp_path: Path) -> None:
+    claim = _claim(_dying(tmp_path))
+    again = _claim(_ledger(tmp_path))
+    assert (again.number, again.attempt, again.trial.number) == (claim.number, 2, 1)
+    assert again.network == claim.network
+    assert again.folder == claim.folder
+    lost = _studies(tmp_path)["candidate"].trials[0]
+    assert lost.state == TrialState.FAIL
+    assert lost.user_attrs["end"] == "lost"
+
+
+def test_a_trial_on_another_machine_is_lost_once_its_beats_have_stopped_for_a_lease(tmp_path: Path) -> None:
+    far, clock = _ledger(tmp_path, rivals=0), Clock()
+    far.holding.owner = Owner.this().model_copy(update={"boot": "another machine"})
+    claim = _claim(far)
+    near = _ledger(tmp_path, trials=1, rivals=0, watch=Watch(LEASE, clock))
+    for _ in range(6):
+        clock.now += LEASE / 3
+        far.holding.beat()
+        assert near.claim() is None
+    for _ in range(3):
+        assert near.claim() is None
+        clock.now += LEASE / 3
+    assert _claim(near).network == claim.network
+
+
+def test_time_in_which_nobody_could_look_counts_against_nobody(tmp_path: Path) -> None:
+    far, clock = _ledger(tmp_path, rivals=0), Clock()
+    far.holding.owner = Owner.this().model_copy(update={"boot": "another machine"})
+    _claim(far)
+    near = _ledger(tmp_path, trials=1, rivals=0, watch=Watch(LEASE, clock))
+    assert near.claim() is None
+    clock.now += 100 * LEASE  # a database's restart, or this worker's own pause
+    assert near.claim() is None
+
+
+def test_a_worker_that_was_paused_beyond_its_lease_steps_back(tmp_path: Path) -> None:
+    clock, own = Clock(), Clock()
+    paused = _ledger(tmp_path, trials=1, rivals=0)
+    paused.holding._clock = own
+    paused.holding.owner = Owner.this().model_copy(update={"boot": "another machine"})
+    claim = _claim(paused)
+    other = _ledger(tmp_path, trials=1, rivals=0, watch=Watch(LEASE, clock))
+    for _ in range(4):
+        other.claim()
+        clock.now += LEASE / 2
+        own.now += LEASE / 2
+    assert _states(tmp_path) == [TrialState.FAIL, TrialState.RUNNING]
+    with pytest.raises(EndedError):
+        paused.holding.check(claim.key)
+    with pytest.raises(EndedError):
+        paused.tell(claim, _record(claim))
+    assert _states(tmp_path) == [TrialState.FAIL, TrialState.RUNNING]
+
+
+def test_a_trial_that_was_killed_while_it_was_being_drawn_is_completed(tmp_path: Path) -> None:
+    clock = Clock()
+    ledger = _ledger(tmp_path, trials=1, rivals=0, watch=Watch(LEASE, clock))
+    _studies(tmp_path)["candidate"].ask().suggest_categorical("neck_branch", ["resample", "shuffle"])
+    for _ in range(3):
+        assert ledger.claim() is None
+        clock.now += LEASE / 3
     claim = _claim(ledger)
-    assert claim.trial.number == 0
+    assert (claim.number, claim.attempt) == (0, 2)
     assert isinstance(claim.network, Architecture)
 
 
 def test_a_record_that_was_not_told_is_told_and_not_done_again(tmp_path: Path) -> None:
-    ledger = _ledger(tmp_path)
-    claim = _claim(ledger)
-    record = _record(claim, loss=0.25)
-    write_json(claim.folder / RECORD, record.model_dump(mode="json"))
-    claim.release()
-    following = _claim(ledger)
-    assert following.trial.number == 1
-    told = open_studies(tmp_path, StudyConfig())[0].trials[0]
+    claim = _claim(_dying(tmp_path))
+    write_json(claim.folder / RECORD, _record(claim, loss=0.25).model_dump(mode="json"))
+    following = _claim(_ledger(tmp_path))
+    assert following.number == 2
+    told = _studies(tmp_path)["candidate"].trials[1]
+    assert told.user_attrs["retry_of"] == 0
     assert told.state == TrialState.COMPLETE
     assert told.values == [0.25, 1000.0]
+    assert told.params  # samplers learn from it
+    assert [record.number for record in read_records(tmp_path, _studies(tmp_path))] == [0]
+
+
+def test_an_attempt_that_two_workers_put_in_line_is_made_once(tmp_path: Path) -> None:
+    claim = _claim(_dying(tmp_path))
+    ledger = _ledger(tmp_path, trials=1, rivals=0)
+    ledger.recover()
+    study = _studies(tmp_path)["candidate"]
+    first = study.trials[1]
+    study.enqueue_trial(first.system_attrs["fixed_params"], user_attrs=first.user_attrs)
+    again = _claim(ledger)
+    assert again.network == claim.network
+    assert ledger.claim() is None
+    assert _states(tmp_path) == [TrialState.FAIL, TrialState.RUNNING, TrialState.FAIL]
+    ledger.tell(again, _record(again))
+    assert ledger.finished()
+
+
+def test_a_trial_that_is_handed_back_goes_on_elsewhere_as_often_as_it_takes(tmp_path: Path) -> None:
+    networks = set()
+    for attempt in range(1, 6):
+        ledger = _ledger(tmp_path, trials=1, rivals=0)
+        claim = _claim(ledger)
+        assert claim.attempt == attempt
+        networks.add(claim.network.digest())
+        ledger.hand_back(claim, "its worker was asked to stop")
+    assert len(networks) == 1
+    ends = [trial.user_attrs.get("end") for trial in _studies(tmp_path)["candidate"].trials]
+    assert ends == ["pre-empted"] * 5 + [None]
+
+
+def test_what_is_known_of_a_network_and_was_decided_stands_for_its_next_attempt(tmp_path: Path) -> None:
+    halving = {"halving": {"rungs": [30], "reduction": 3}}
+    ledger = _ledger(tmp_path, trials=9, rivals=0, **halving)
+    claim = _claim(ledger)
+    ledger.measured(claim, [made_up.measured(1000.0)])
+    ledger.score(claim, 30, 2.0)
+    first = ledger.reached(claim, 30)
+    assert first.goes_on
+    # Were it judged anew, it would be the last of seven.
+    study = _studies(tmp_path)["candidate"]
+    for _ in range(6):
+        other = study.ask({})
+        other.set_user_attr("loss_at_30", 1.0)
+        other.set_user_attr("images_per_second", 2000.0)
+        study.tell(other, [1.0, 2000.0])
+    ledger.hand_back(claim, "its worker was asked to stop")
+    again = _claim(ledger)
+    ledger.score(again, 30, 2.0)
+    assert ledger.reached(again, 30) == first
+
+
+def test_a_halted_candidate_is_complete_and_off_the_front(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path, trials=2, rivals=0, halving={"rungs": [30, 60], "reduction": 3})
+    _complete(ledger, 0.9)
+    claim = _claim(ledger)
+    ledger.measured(claim, [made_up.measured(1000.0)])
+    score = made_up.scored(0.5, steps=30)
+    ledger.tell(claim, _record(claim).model_copy(update={"state": "halted", "end": "halted", "score": score}))
+    study = _studies(tmp_path)["candidate"]
+    assert [trial.number for trial in study.best_trials] == [0]
+    halted = study.trials[1]
+    assert (halted.state, halted.values[0]) == (TrialState.COMPLETE, 0.5)
+    assert halted.constraints["halted"] == 2
+    assert halted.user_attrs["constraint_halted"] == 2
+    assert ledger.finished()
 
 
 def test_leftovers_of_a_killed_write_are_swept(tmp_path: Path) -> None:
-    ledger = _ledger(tmp_path)
-    claim = _claim(ledger)
-    leftover = claim.folder / ".rung-20.pt.123.tmp"
-    leftover.write_bytes(b"half")
-    claim.release()
-    _claim(ledger)
+    claim = _claim(_dying(tmp_path))
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    leftover = temporary_of(claim.folder / "rung-20.pt", killed.pid)
+    elsewhere = claim.folder / f".rung-20.pt.{killed.pid}@another-host-1.tmp"
+    old = claim.folder / f".rung-20.pt.{killed.pid}@a-host-of-old-1.tmp"
+    for path in (leftover, elsewhere, old):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    _claim(_ledger(tmp_path))
     assert not leftover.exists()
+    assert not old.exists()
+    assert elsewhere.exists()  # it may be written at this moment, by a process that is not seen from here
 
 
 def test_a_complete_duplicate_takes_the_values_and_does_not_count(tmp_path: Path) -> None:
     ledger = _ledger(tmp_path, trials=2, rivals=0)
     mini = named("e_radio_mini")
     ledger.enqueue([mini, mini])
-    first = _claim(ledger)
-    ledger.tell(first, _record(first, loss=0.125))
-    first.release()
+    _complete(ledger, loss=0.125)
     third = _claim(ledger)
     assert third.trial.number == 2
     assert third.network.digest() != mini.digest()
-    second = open_studies(tmp_path, StudyConfig())[0].trials[1]
+    second = _studies(tmp_path)["candidate"].trials[1]
     assert second.values == [0.125, 1000.0]
     assert second.user_attrs["duplicate_of"] == 0
-    records = read_records(tmp_path, open_studies(tmp_path, StudyConfig()))
+    records = read_records(tmp_path, _studies(tmp_path))
     assert [record.duplicate_of for record in records] == [None, 0]
 
 
@@ -151,39 +329,101 @@ def test_a_duplicate_of_a_running_trial_ends_with_the_reason(tmp_path: Path) -> 
     ledger.enqueue([mini, mini])
     _claim(ledger)
     assert _claim(ledger).trial.number == 2
-    second = open_studies(tmp_path, StudyConfig())[0].trials[1]
+    second = _studies(tmp_path)["candidate"].trials[1]
     assert second.state == TrialState.FAIL
     assert "same network as trial 0" in second.user_attrs["reason"]
+
+
+def test_twins_that_were_drawn_at_the_same_time_are_found_once_both_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = _ledger(tmp_path, trials=2, rivals=0), _ledger(tmp_path, trials=2, rivals=0)
+    mini = named("e_radio_mini")
+    first.enqueue([mini, mini])
+    claim = _claim(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "eradio.study.ledger.yielded", lambda *arguments: False
+        )  # the other has not written its network yet
+        twin = _claim(second)
+    first.measured(claim, [made_up.measured(1000.0)])
+    with pytest.raises(EndedError):
+        second.measured(twin, [made_up.measured(1000.0)])
+    assert _states(tmp_path) == [TrialState.RUNNING, TrialState.FAIL]
 
 
 def test_a_failed_network_has_its_reason_and_the_study_goes_on(tmp_path: Path) -> None:
     ledger = _ledger(tmp_path, trials=1, rivals=0)
     claim = _claim(ledger)
-    ledger.tell(claim, made_up.failed(0, reason="diverged: the loss was nan at step 3"))
-    claim.release()
+    ledger.tell(claim, made_up.failed(0, reason="diverged: the loss was nan at step 3", end="diverged"))
     assert _claim(ledger).trial.number == 1
     assert _states(tmp_path) == [TrialState.FAIL, TrialState.RUNNING]
-    records = read_records(tmp_path, open_studies(tmp_path, StudyConfig()))
-    assert records[0].reason == "diverged: the loss was nan at step 3"
+    records = read_records(tmp_path, _studies(tmp_path))
+    assert (records[0].end, records[0].reason) == ("diverged", "diverged: the loss was nan at step 3")
 
 
-def test_a_job_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
-    ledger = _ledger(tmp_path, rivals=0)
-    for _ in range(2):
-        claim = _claim(ledger)
-        assert claim.trial.number == 0
-        count_death(claim.folder)
-        claim.release()
-    assert _claim(ledger).trial.number == 1
-    assert "want of memory" in open_studies(tmp_path, StudyConfig())[0].trials[0].user_attrs["reason"]
+def test_a_candidate_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
+    numbers = [_claim(_dying(tmp_path, rivals=0)).number for _ in range(MOST_LOST)]
+    assert numbers == [0] * MOST_LOST
+    following = _claim(_ledger(tmp_path, rivals=0))
+    assert following.number == MOST_LOST
+    records = read_records(tmp_path, _studies(tmp_path))
+    assert [(record.number, record.end, record.attempt) for record in records] == [(0, "lost", MOST_LOST)]
+
+
+def test_a_member_that_ran_out_of_memory_among_others_is_tried_alone(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path, trials=1, rivals=0)
+    claim = _claim(ledger)
+    ledger.note(claim, {"cohort": 8})
+    ledger.tell(claim, made_up.failed(0, reason="out of memory", end="out-of-memory"))
+    again = _claim(ledger)
+    assert (again.number, again.alone) == (0, True)
+    ledger.tell(again, made_up.failed(0, reason="out of memory", end="out-of-memory"))
+    assert _claim(ledger).number == 2
+
+
+def test_device_hours_end_a_study_before_its_trials(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path, trials=9, rivals=0, budget={"device_hours": 1.0})
+    claim = _claim(ledger)
+    ledger.note(claim, {"seconds": 3600.0})
+    ledger.tell(claim, _record(claim))
+    assert ledger.claim() is None
+    assert ledger.finished()
+
+
+def test_a_hypervolume_that_is_reached_ends_a_study_before_its_trials(tmp_path: Path) -> None:
+    goal = {"hypervolume": 400.0, "loss": 1.0}
+    ledger = _ledger(tmp_path, trials=9, rivals=0, budget={"goal": goal})
+    _complete(ledger, 0.7)
+    assert ledger.open()
+    _complete(ledger, 0.5)  # 0.5 of loss times 1000 images/s
+    assert not ledger.open()
+    assert ledger.finished()
+
+
+def test_finalists_are_claimed_once_each_and_anew_for_a_longer_training(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path, trials=1, rivals=0, finalist_steps=400)
+    claim = _claim(ledger)
+    record = _record(claim).model_copy(update={"network": claim.network.model_dump(mode="json")})
+    ledger.tell(claim, record)
+    jobs = ["candidate-0000"]
+    assert not ledger.finalists_finished(jobs)
+    finalist = ledger.claim_finalist(jobs)
+    assert finalist is not None
+    assert finalist.network == claim.network
+    assert finalist.folder == tmp_path / "finalists" / "candidate-0000"
+    assert _ledger(tmp_path, trials=1, rivals=0).claim_finalist(jobs) is None
+    ledger.tell(finalist, made_up.finalist(record, steps=400))
+    assert ledger.finalists_finished(jobs)
+    longer = _ledger(tmp_path, trials=1, rivals=0, finalist_steps=800)
+    assert not longer.finalists_finished(jobs)
+    assert longer.claim_finalist(jobs) is not None
 
 
 def test_a_space_that_is_used_up_is_one_sentence(tmp_path: Path) -> None:
     ledger = _ledger(tmp_path, trials=3, space=TWO_NETWORKS, rivals=0)
     for _ in range(2):
-        claim = _claim(ledger)
-        ledger.tell(claim, _record(claim))
-        claim.release()
+        _complete(ledger)
     with pytest.raises(EradioError, match="fewer than 3 networks"):
         ledger.claim()
 
@@ -191,24 +431,6 @@ def test_a_space_that_is_used_up_is_one_sentence(tmp_path: Path) -> None:
 def test_a_named_network_outside_the_space_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(EradioError, match="not in the space 'tiny'"):
         _ledger(tmp_path).enqueue([named("e_radio_b")])
-
-
-def test_a_trial_told_just_before_its_lock_is_free_is_not_adopted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    owner, other = _ledger(tmp_path, trials=1, rivals=0), _ledger(tmp_path, trials=1, rivals=0)
-    claim = _claim(owner)
-
-    def tell_first(path: Path) -> int | None:
-        if path == claim.folder / "lock" and not (claim.folder / RECORD).exists():
-            owner.tell(claim, _record(claim))
-            claim.release()
-        return try_lock(path)
-
-    monkeypatch.setattr("eradio.study.ledger.try_lock", tell_first)
-    assert other.claim() is None
-    assert other.finished()
-    assert _states(tmp_path) == [TrialState.COMPLETE]
 
 
 def test_a_database_that_cannot_grow_is_one_sentence(tmp_path: Path) -> None:
@@ -219,7 +441,7 @@ def test_a_database_that_cannot_grow_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100_000, limits[1]))
     try:
-        with pytest.raises(MachineError, match=r"study\.db"), storage_refusals(path):
+        with pytest.raises(MachineError, match=r"study\.db"), storage_refusals(study_address(tmp_path, None)):
             # Not through its record's file, which is written first and would be refused before the database.
             claim.trial.set_user_attr("words", record.words)
     finally:

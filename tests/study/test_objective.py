@@ -21,6 +21,10 @@ def opened(folder, **target):
     return run
 
 
+def taken(run, network, path):
+    return measured(run, network, run.config.target, path)
+
+
 @pytest.fixture
 def undisturbed(monkeypatch):
     """A machine that nobody else uses, as far as the protocol can see."""
@@ -32,24 +36,24 @@ def undisturbed(monkeypatch):
 def test_another_study_on_this_machine_uses_a_measurement_again_in_its_own_unit(tmp_path, monkeypatch):
     network = named("e_radio_mini_s")
     first, second = opened(tmp_path / "a"), opened(tmp_path / "b")
-    made = measured(first, network, tmp_path / "a" / "0")
+    made = taken(first, network, tmp_path / "a" / "0")
     assert made.verdict == "settled"
     monkeypatch.setattr(objective, "measure", None)  # it must not be called any more
-    again = measured(second, network, tmp_path / "b" / "0")
+    again = taken(second, network, tmp_path / "b" / "0")
     assert again.reused
     assert not made.reused
     assert again.ratio == made.ratio
     assert again.throughput == made.ratio.scaled(again.canary.images_per_second)
-    assert measured(second, network, tmp_path / "b" / "0") == again
+    assert taken(second, network, tmp_path / "b" / "0") == again
 
 
 def test_another_target_or_environment_is_measured_anew(tmp_path, monkeypatch):
     network = named("e_radio_mini_s")
-    made = measured(opened(tmp_path / "a"), network, tmp_path / "a" / "0")
-    threads = measured(opened(tmp_path / "b", threads=2), network, tmp_path / "b" / "0")
+    made = taken(opened(tmp_path / "a"), network, tmp_path / "a" / "0")
+    threads = taken(opened(tmp_path / "b", threads=2), network, tmp_path / "b" / "0")
     assert not threads.reused
     monkeypatch.setattr("eradio.profile.record.environment", lambda: {"cpu": "another", "libraries": {}})
-    elsewhere = measured(opened(tmp_path / "c"), network, tmp_path / "c" / "0")
+    elsewhere = taken(opened(tmp_path / "c"), network, tmp_path / "c" / "0")
     assert not elsewhere.reused
     assert len({made.identity, threads.identity, elsewhere.identity}) == 3
 
@@ -57,5 +61,5 @@ def test_another_target_or_environment_is_measured_anew(tmp_path, monkeypatch):
 def test_an_int8_target_is_calibrated_on_the_study_s_own_pictures(tmp_path):
     target = Target(engine="onnxruntime", precision="int8", batch=2, protocol=QUICK)
     run = open_run(tmp_path / "a", StudyConfig(target=target))
-    found = measured(run, named("e_radio_mini_s"), tmp_path / "a" / "0")
+    found = taken(run, named("e_radio_mini_s"), tmp_path / "a" / "0")
     assert found.agreement.max_error > 1e-4

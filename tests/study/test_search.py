@@ -1,6 +1,5 @@
 """The whole chain on real pictures and on scenes, with real workers, in miniature."""
 
-import errno
 import io
 import json
 import os
@@ -20,15 +19,14 @@ from rich.console import Console
 
 from eradio.analysis.report import write_report
 from eradio.cli import run_command
-from eradio.errors import EradioError, MachineError, NetworkError
-from eradio.files import disk_error
+from eradio.errors import EradioError
 from eradio.manifest import environment
-from eradio.search_space import named
 from eradio.study.config import StudyConfig
 from eradio.study.finalists import choose
-from eradio.study.objective import run_trial
+from eradio.study.reading import read_study
 from eradio.study.run import open_run
-from eradio.study.search import read_study, search
+from eradio.study.search import search
+from tests.waiting import until
 
 TINY = {
     "finalist_steps": 6,
@@ -49,6 +47,11 @@ def _pictures(folder: Path) -> Path:
         Image.fromarray(pixels).save(folder / ("nested" if number % 2 else ".") / f"{number}.png")
     (folder / "fake.png").write_text("this is text")
     return folder
+
+
+def _worker(run: Path) -> int:
+    """Process number of the only worker."""
+    return int(next(run.glob("workers/*.json")).stem.rpartition("-")[2])
 
 
 def _is_alive(group: int) -> bool:
@@ -122,7 +125,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_network_taught_again(tmp_pa
         while not killed:
             time.sleep(0.05)
             if (tmp_path / "candidates" / "0000" / "measurement.json").exists():
-                killed.append(int(next(tmp_path.glob("workers/*.json")).stem))
+                killed.append(_worker(tmp_path))
                 os.kill(killed[0], signal.SIGKILL)
 
     killer = threading.Thread(target=kill_once, daemon=True)
@@ -131,7 +134,8 @@ def test_a_worker_that_is_killed_is_replaced_and_its_network_taught_again(tmp_pa
     killer.join(10)
     assert killed
     assert trial.state == "complete"
-    assert len(list(tmp_path.glob("workers/*.log"))) == 2
+    assert trial.attempt == 2
+    assert len(list(tmp_path.glob("workers/*.json"))) == 2
 
 
 def test_a_search_that_is_stopped_ends_its_workers_and_goes_on(tmp_path: Path) -> None:
@@ -151,11 +155,9 @@ def test_a_search_that_is_stopped_ends_its_workers_and_goes_on(tmp_path: Path) -
         # A test run in the background ignores Ctrl-C, and its children would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 240
-    while not list(run.glob("candidates/*/measurement.json")) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    until(lambda: list(run.glob("candidates/*/measurement.json")), 240)
     # A worker that is stopped as well, by a debugger or a Ctrl-Z, cannot end by itself.
-    os.kill(int(next(run.glob("workers/*.json")).stem), signal.SIGSTOP)
+    os.kill(_worker(run), signal.SIGSTOP)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -167,16 +169,17 @@ def test_a_search_that_is_stopped_ends_its_workers_and_goes_on(tmp_path: Path) -
     assert read_study(run).trials == ()
 
 
-def test_a_worker_whose_search_is_gone_takes_no_job(tmp_path: Path) -> None:
-    config = StudyConfig.parse({**TINY, "trials": 1, "finalists": 0, "baselines": "none"}, "test")
-    open_run(tmp_path, config).begin({})
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    command = [sys.executable, "-m", "eradio.study.worker", str(tmp_path), str(gone.pid)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert "The search that started this worker has ended." in done.stderr
-    assert not (tmp_path / "candidates").exists()
+def test_no_worker_outlives_its_search(tmp_path: Path) -> None:
+    config = tmp_path / "study.yaml"
+    recipe = {**TINY["recipe"], "steps": 400, "targets": "live"}
+    config.write_text(yaml.safe_dump({**TINY, "recipe": recipe, "finalists": 0, "baselines": "none"}))
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "eradio", "search", "--config", str(config), "--out", str(run), "--workers", "1"]
+    search = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    until(lambda: list(run.glob("candidates/*/measurement.json")), 240)
+    search.kill()
+    search.wait()
+    until(lambda: not Path("/proc", str(_worker(run))).exists(), 30)
 
 
 def test_a_worker_s_error_is_the_search_s(tmp_path: Path) -> None:
@@ -217,38 +220,6 @@ def test_a_mistake_leaves_no_run_folder_and_changed_pictures_stop_a_study(
     assert "begin another study" in said
 
 
-def test_a_network_s_own_failure_is_its_reason_and_a_full_disk_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = StudyConfig.parse({**TINY, "trials": 1, "finalists": 0, "baselines": "none"}, "test")
-    run = open_run(tmp_path, config)
-
-    def odd(*arguments: object, **options: object) -> None:
-        raise TypeError("an odd network")
-
-    def full(*arguments: object, **options: object) -> None:
-        raise disk_error(OSError(errno.ENOSPC, "No space left on device"), tmp_path)
-
-    def picky(*arguments: object, **options: object) -> None:
-        raise NetworkError("it takes other pictures")
-
-    monkeypatch.setattr("eradio.study.objective.manifest", lambda run, network: {})
-    monkeypatch.setattr("eradio.study.objective.keep", lambda measurement: None)  # or the next one need not measure
-    with monkeypatch.context() as patch:
-        patch.setattr("eradio.study.objective.teach", picky)
-        record = run_trial(run, "candidate", 1, "trial 1", named("e_radio_mini_s"), tmp_path / "1")
-        assert (record.state, record.reason) == ("failed", "it takes other pictures")
-    for refusal in (odd, full):
-        monkeypatch.setattr("eradio.study.objective.measure", refusal)
-        arguments = (run, "candidate", 0, "trial 0", named("e_radio_mini_s"), tmp_path / "0")
-        if refusal is odd:
-            record = run_trial(*arguments)
-            assert (record.state, record.reason) == ("failed", "TypeError: an odd network")
-        else:
-            with pytest.raises(MachineError, match="No room left"):
-                run_trial(*arguments)
-
-
 def test_a_larger_budget_chooses_and_trains_its_finalists_anew(tmp_path: Path) -> None:
     plain = {**TINY, "trials": 1, "finalists": 1, "baselines": "none"}
     first = search(tmp_path, StudyConfig.parse(plain, "test"), 1, Console(quiet=True))
@@ -256,6 +227,6 @@ def test_a_larger_budget_chooses_and_trains_its_finalists_anew(tmp_path: Path) -
     second = search(tmp_path, StudyConfig.parse({**plain, "trials": 3}, "test"), 1, Console(quiet=True))
     assert [finalist.score.steps for finalist in first.finalists] == [6]
     assert len(second.trials) >= 3
-    (chosen,) = choose(list(second.trials), 1)
-    trained = {finalist.number: finalist.score.steps for finalist in second.finalists}
-    assert trained[chosen.number] == 9
+    (chosen,) = choose(second.trials, 1)
+    trained = {f"{finalist.role}-{finalist.number:04d}": finalist.score.steps for finalist in second.finalists}
+    assert trained[chosen] == 9

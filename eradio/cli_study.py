@@ -1,0 +1,197 @@
+"""The verbs of a study: run it here or on a cluster, look at it, stop it, report it."""
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from eradio.errors import EradioError
+
+if TYPE_CHECKING:
+    from eradio.study.run import Run
+
+FILE = click.Path(path_type=Path)
+
+_config = click.option("--config", type=FILE, help="A study as YAML (default: the embedded study).")
+_out = click.option("--out", type=FILE, help="Run folder (default: runs/NAME).")
+
+
+def console() -> Console:
+    """Standard output; a file or a pipe gets lines as wide as the tables are made for."""
+    return Console() if sys.stdout.isatty() else Console(width=120)
+
+
+@click.command(epilog="Example: eradio search --data ~/pictures --trials 8")
+@_config
+@click.option("--data", type=FILE, help="A folder of your own pictures to distil on.")
+@click.option("--trials", type=int, help="Distinct candidates to complete.")
+@_out
+@click.option("--workers", type=int, help="Worker processes (default: one a core).")
+@click.option("--storage", help="URL of the trials' storage, without a password; instead of the study's own.")
+@click.option("--study-name", help="Name of the study, also of one that `optuna create-study` made.")
+def search(
+    config: Path | None,
+    data: Path | None,
+    trials: int | None,
+    out: Path | None,
+    workers: int | None,
+    storage: str | None,
+    study_name: str | None,
+) -> None:
+    """Run a study here, or continue it, and report its Pareto front.
+
+    The same command on another machine, with the same storage and run folder, joins it.
+    """
+    from eradio.study.address import VARIABLE, refuse_password
+    from eradio.study.config import DEFAULT, read_config
+    from eradio.study.search import search as run_search
+
+    if storage is not None:
+        refuse_password(storage)
+        if os.environ.get(VARIABLE, storage) != storage:
+            raise EradioError(f"--storage and {VARIABLE} differ. Leave one of them out.")
+    study = read_config(config or DEFAULT, data=data, trials=trials, storage=storage, name=study_name)
+    count = len(os.sched_getaffinity(0)) if workers is None else workers
+    if count < 1:
+        raise EradioError(f"--workers must be at least 1, not {count}.")
+    folder = out or Path("runs") / study.name
+    run_search(folder, study, count, console())
+    _report(folder, folder / "report")
+
+
+@click.command(epilog="Example: eradio report runs/default")
+@click.argument("run", type=FILE)
+@click.option("--out", type=FILE, help="Where to write (default: RUN/report).")
+def report(run: Path, out: Path | None) -> None:
+    """Write the HTML page, figures and tables of a search, finished or not."""
+    _report(run, out or run / "report")
+
+
+@click.command(epilog="Example: eradio worker --config study.yaml --out /shared/runs/study")
+@_config
+@_out
+def worker(config: Path | None, out: Path | None) -> int:
+    """Be one worker of a study, until it is complete; any launcher may start any number of these.
+
+    Ends with 0 when nothing is left to do, 1 when somebody must mend something, 75 when something may pass by itself,
+    and 143 when it was asked to stop (SIGTERM, SIGUSR2) and has handed back what it held.
+    """
+    from eradio.errors import StorageDownError
+    from eradio.study.config import DEFAULT, read_config
+    from eradio.study.restarts import PASSING
+    from eradio.study.worker import worker as be_worker
+
+    study = read_config(config or DEFAULT)
+    try:
+        return be_worker(out or Path("runs") / study.name, study, console())
+    except StorageDownError as error:
+        print(f"eradio: {error}", file=sys.stderr)
+        return PASSING
+
+
+@click.command(epilog="Example: eradio launch slurm --config study.yaml --workers 16 --gpus 1 --minutes 720 --dry-run")
+@click.argument("launcher")
+@_config
+@_out
+@click.option("--workers", type=click.IntRange(1), required=True, help="How many.")
+@click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="Of each worker.")
+@click.option("--cpus", type=click.IntRange(1), default=1, show_default=True, help="Of each worker.")
+@click.option("--memory", type=click.IntRange(1), help="Megabytes of each worker.")
+@click.option("--minutes", type=click.IntRange(1), help="Time limit of each worker.")
+@click.option("--partition", help="Slurm's partition.")
+@click.option("--account", help="Slurm's account.")
+@click.option("--option", "options", multiple=True, help="One more for the launcher's own tool, as it spells it.")
+@click.option("--dry-run", is_flag=True, help="Only show what would run.")
+def launch(
+    launcher: str,
+    config: Path | None,
+    out: Path | None,
+    workers: int,
+    memory: int | None,
+    options: tuple[str, ...],
+    dry_run: bool,
+    **resources: str | int | None,
+) -> None:
+    """Start workers of a study and leave them to it.
+
+    LAUNCHER is local, slurm or kubernetes.
+    """
+    from eradio.study.config import DEFAULT, read_config
+    from eradio.study.launching import launch as start
+
+    path = config or DEFAULT
+    study = read_config(path)
+    plain = {**resources, "memory_mb": memory, "options": options}
+    folder = out or Path("runs") / study.name
+    click.echo(start(launcher, study, path, folder, workers, plain, dry_run=dry_run, console=console()))
+
+
+@click.command(epilog="Example: eradio status runs/default")
+@click.argument("study", type=FILE)
+def status(study: Path) -> None:
+    """Show a study's workers, rungs, front, rate and how long the rest may take.
+
+    STUDY is a run folder, or a study's file.
+    """
+    from eradio.study.launching import launched_table
+    from eradio.study.standing import standing
+    from eradio.study.standing_table import standing_tables
+
+    run = _opened(study)
+    now = datetime.now()
+    found = standing(run.config, run.trials(), run.ledger.began, now, run.ledger.asked_to_stop())
+    console().print(standing_tables(run.config, found, str(run.address), now))
+    console().print(launched_table(run.folder))
+
+
+@click.command(epilog="Example: eradio stop runs/default")
+@click.argument("study", type=FILE)
+@click.option("--now", is_flag=True, help="Not even the trials under way: they keep a checkpoint and wait.")
+def stop(study: Path, now: bool) -> None:
+    """Have a study's workers end: after the trials that they hold, or with --now at once.
+
+    STUDY is a run folder, or a study's file. The next search or launch goes on.
+    """
+    from eradio.study.launching import stop as end
+
+    run = _opened(study)
+    for sentence in end(run, now=now):
+        click.echo(sentence)
+
+
+def _opened(study: Path) -> "Run":
+    """The run of a folder, or of a study's file."""
+    from eradio.study.config import read_config
+    from eradio.study.run import open_run
+
+    if study.is_dir():
+        return open_run(study)
+    config = read_config(study)
+    return open_run(Path("runs") / config.name, config)
+
+
+def _report(run: Path, out: Path) -> None:
+    from eradio.analysis.outcome import outcome
+    from eradio.analysis.report import write_report
+    from eradio.analysis.tables import front_table
+    from eradio.analysis.verdicts import verdicts
+    from eradio.study.reading import read_study
+
+    whole, shown = read_study(run), console()
+    targets = [whole.config["target"], *whole.config["also_on"]]
+    for number, target in enumerate(targets):
+        records = whole.on(number)
+        if len(targets) > 1:
+            shown.print(f"\nOn {target['engine']} ({target['device']}, {target['precision']}):", highlight=False)
+        page = write_report(records, out / f"target-{number + 1}" if number else out)
+        shown.print(front_table(records))
+        for sentence in [*outcome(records), *verdicts(records)]:
+            shown.print(sentence, markup=False, highlight=False)
+        shown.print(f"Report: {page}", markup=False, soft_wrap=True)
+
+
+STUDY_COMMANDS = (search, report, worker, launch, status, stop)

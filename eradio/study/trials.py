@@ -1,0 +1,147 @@
+"""What stands in a trial of a study: our attributes, under names that Optuna's own tools show, and how they are read.
+
+A candidate may take several trials, since one whose worker was lost is failed and tried again in another. The number of
+the first of them, the origin, is the candidate's own.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from eradio.study.ends import worth_another
+from eradio.study.halving import Decision
+from eradio.study.lease import Lease
+
+DIGEST, WORDS, LEASE, REASON, SECONDS = "digest", "words", "lease", "reason", "seconds"
+END, DUPLICATE, ORIGIN, ATTEMPT = "end", "duplicate_of", "retry_of", "attempt"
+THROUGHPUT, COHORT, ALONE = "images_per_second", "cohort", "alone"
+JOB, STEPS = "job", "steps"
+
+
+class EndedError(Exception):
+    """The trial is not ours any more: it has ended, since its worker gave no sign of life for too long."""
+
+
+UNDER_WAY = (TrialState.RUNNING, TrialState.WAITING)
+
+
+def loss_key(steps: int) -> str:
+    """Under which the loss at a rung stands."""
+    return f"loss_at_{steps}"
+
+
+def decision_key(steps: int) -> str:
+    """Under which stands what was decided at a rung."""
+    return f"decision_at_{steps}"
+
+
+def origin(trial: FrozenTrial) -> int:
+    """Number of the candidate's first trial."""
+    return int(trial.user_attrs.get(ORIGIN, trial.number))
+
+
+def attempt(trial: FrozenTrial) -> int:
+    """1 for the first."""
+    return int(trial.user_attrs.get(ATTEMPT, 1))
+
+
+def lease(trial: FrozenTrial) -> Lease | None:
+    """Who works on it; None if nobody has said so yet."""
+    found = trial.user_attrs.get(LEASE)
+    return None if found is None else Lease.model_validate(found)
+
+
+def decision(trial: FrozenTrial, steps: int) -> Decision | None:
+    """What was decided at a rung."""
+    found = trial.user_attrs.get(decision_key(steps))
+    return None if found is None else Decision.model_validate(found)
+
+
+def throughputs(trial: FrozenTrial) -> list[float] | None:
+    """Images per second on each target of the study; None if it has not been measured."""
+    found = trial.user_attrs.get(THROUGHPUT)
+    return None if found is None else list(found) if isinstance(found, list) else [found]
+
+
+def is_duplicate(trial: FrozenTrial) -> bool:
+    """Whether another trial has its network."""
+    return DUPLICATE in trial.user_attrs
+
+
+def is_surplus(trial: FrozenTrial) -> bool:
+    """Whether it was drawn for a place that another worker had filled."""
+    return trial.state == TrialState.FAIL and trial.user_attrs.get(END) == "surplus"
+
+
+def successors(trials: Iterable[FrozenTrial]) -> dict[tuple[int, int], FrozenTrial]:
+    """The trial of each later attempt by origin and attempt; of several, which two workers put in line, the first."""
+    found: dict[tuple[int, int], FrozenTrial] = {}
+    for trial in trials:
+        if ORIGIN in trial.user_attrs:
+            found.setdefault((origin(trial), attempt(trial)), trial)
+    return found
+
+
+def to_be_retried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Failed trials that are worth another attempt, and have none in line yet."""
+    every = list(trials)
+    later = successors(every)
+    lost: dict[int, int] = {}
+    found = []
+    for trial in every:
+        if trial.state != TrialState.FAIL or is_duplicate(trial):
+            continue
+        own = origin(trial)
+        if trial.number != own and later[own, attempt(trial)].number != trial.number:
+            continue
+        end = trial.user_attrs.get(END)
+        lost[own] = lost.get(own, 0) + (end not in ("pre-empted", "out-of-memory"))
+        together = trial.user_attrs.get(COHORT, 1) > 1
+        if (own, attempt(trial) + 1) not in later and worth_another(end, lost[own], together):
+            found.append(trial)
+    return found
+
+
+def pop(study: Study, waiting: FrozenTrial) -> Trial | None:
+    """Take a waiting trial; None if somebody else has taken it, which the storage decides."""
+    try:
+        if not study._storage.set_trial_state_values(waiting._trial_id, state=TrialState.RUNNING):
+            return None
+    except UpdateFinishedTrialError:
+        return None
+    return opened(study, waiting)
+
+
+def opened(study: Study, frozen: FrozenTrial) -> Trial:
+    """A running trial to be gone on with."""
+    return Trial(study, frozen._trial_id)
+
+
+def note(study: Study, trial: FrozenTrial | Trial, attributes: Mapping[str, Any]) -> None:
+    """Write attributes into a trial that has not ended.
+
+    Raises:
+        EndedError: it has.
+    """
+    try:
+        for key, value in attributes.items():
+            study._storage.set_trial_user_attr(trial._trial_id, key, value)
+    except UpdateFinishedTrialError:
+        raise EndedError from None
+
+
+def frozen_at(study: Study, number: int) -> FrozenTrial:
+    """The trial of a number as it stands now."""
+    return study.get_trials(deepcopy=False)[number]
+
+
+def fixed(trial: FrozenTrial) -> dict[str, object]:
+    """The parameters that another attempt must have: all that were drawn, or were given when it was put in line."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+
+optuna.logging.disable_default_handler()

@@ -1,0 +1,256 @@
+"""What a worker does with the trials it holds, on real networks and pictures in miniature."""
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+from rich.console import Console
+
+from eradio.cli import run_command
+from eradio.distill.stopping import StoppedError
+from eradio.errors import MachineError, NetworkError
+from eradio.files import disk_error
+from eradio.study import objective
+from eradio.study.config import StudyConfig
+from eradio.study.desk import Desk
+from eradio.study.holding import Claim
+from eradio.study.preparing import prepare
+from eradio.study.reading import read_records
+from eradio.study.records import TrialRecord
+from eradio.study.recovery import fail
+from eradio.study.run import Run, open_run
+
+PLAIN = {
+    "finalists": 0,
+    "baselines": "none",
+    "trials": 4,
+    "recipe": {"steps": 4, "partitions": [{"batch": 4}], "validation": 4, "targets": "shared"},
+    "target": {
+        "engine": "eager",
+        "batch": 1,
+        "protocol": {"min_seconds": 0.02, "max_seconds": 0.04, "block_seconds": 0.002, "half_width": 0.9},
+    },
+}
+
+
+def _run(folder: Path, **more: object) -> Run:
+    run = open_run(folder, StudyConfig.parse({**PLAIN, **more}, "test"))
+    prepare(run, Console(quiet=True))
+    return open_run(folder)
+
+
+def _desk(run: Run, size: int = 1, stop: object = lambda: False) -> Desk:
+    return Desk(run, run.config.rungs, size, stop, lambda job, folder, step, steps: None)
+
+
+def _to_the_end(run: Run, size: int = 1) -> None:
+    desk = _desk(run, size)
+    while desk or not run.ledger.finished():
+        assert desk.turn(run.ledger.claim, more=True) or run.ledger.finished()
+
+
+def _scores(run: Run) -> dict[str, list[tuple[int, float]]]:
+    records = read_records(run.folder, run.studies)
+    return {one.network_digest: [(score.steps, score.loss) for score in one.rungs] for one in records if one.score}
+
+
+HALVING = {"halving": {"rungs": [2], "reduction": 2}}
+
+
+def test_halted_candidates_keep_their_rung_s_score_and_leave_the_front(tmp_path: Path) -> None:
+    run = _run(tmp_path, **HALVING)
+    _to_the_end(run)
+    records = [one for one in read_records(tmp_path, run.studies) if one.duplicate_of is None]
+    halted = [one for one in records if one.state == "halted"]
+    assert len(records) == 4
+    assert 1 <= len(halted) <= 3
+    for one in halted:
+        assert (one.end, one.score.steps, one.decisions[0].goes_on) == ("halted", 2, False)
+        assert "of" in one.reason
+        assert not list((tmp_path / "candidates" / f"{one.number:04d}").glob("*.pt"))
+    study = run.studies["candidate"]
+    front = {trial.number for trial in study.best_trials}
+    assert front
+    assert not front & {one.number for one in halted}
+
+
+def test_a_cohort_gives_each_member_what_it_has_when_taught_alone(tmp_path: Path) -> None:
+    names = ["e_radio_mini", "e_radio_mini_s"]
+    alone = _run(tmp_path / "alone", named=names, trials=2)
+    _to_the_end(alone)
+    together = _run(tmp_path / "together", named=names, trials=2)
+    _to_the_end(together, size=2)
+    assert _scores(alone) == _scores(together)
+    assert len(_scores(alone)) == 2
+    assert {trial.user_attrs.get("cohort") for trial in together.studies["candidate"].trials} == {2}
+
+
+def test_a_stopped_worker_hands_back_what_another_goes_on_with_as_if_nothing_had_been(tmp_path: Path) -> None:
+    whole = _run(tmp_path / "whole", named=["e_radio_mini_s"], trials=1)
+    _to_the_end(whole)
+    stopped = _run(tmp_path / "stopped", named=["e_radio_mini_s"], trials=1)
+    steps = iter([False, False, True])
+    desk = _desk(stopped, stop=lambda: next(steps))
+    with pytest.raises(StoppedError):
+        desk.turn(stopped.ledger.claim, more=True)
+    desk.hand_back("its worker was asked to stop")
+    assert list((tmp_path / "stopped").glob("candidates/0000/rung-4.pt"))
+    again = open_run(tmp_path / "stopped")
+    _to_the_end(again)
+    assert _scores(again) == _scores(whole)
+    trials = again.studies["candidate"].trials
+    assert [trial.user_attrs["end"] for trial in trials] == ["pre-empted", "complete"]
+    (record,) = read_records(again.folder, again.studies)
+    assert (record.number, record.attempt) == (0, 2)
+
+
+def test_a_candidate_that_breaks_a_constraint_is_not_taught(tmp_path: Path) -> None:
+    run = _run(tmp_path, trials=1, constraints={"throughput": 1e9})
+    _to_the_end(run)
+    (record,) = read_records(tmp_path, run.studies)
+    assert (record.state, record.end, record.score.steps) == ("halted", "infeasible", 0)
+    assert "throughput" in record.reason
+    (trial,) = run.studies["candidate"].trials
+    assert trial.state == TrialState.COMPLETE
+    assert 0 < trial.constraints["throughput"] <= 1
+    assert run.studies["candidate"].best_trials == []
+
+
+def test_a_network_s_own_failure_ends_its_trial_and_a_full_disk_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _run(tmp_path, trials=4)
+
+    def failing(error: Exception, otherwise: Callable[..., object]) -> object:
+        errors = [error]
+
+        def refuse(*arguments: object, **options: object) -> object:
+            if errors:
+                raise errors.pop()
+            return otherwise(*arguments, **options)
+
+        return refuse
+
+    monkeypatch.setattr("eradio.study.objective.keep", lambda measurement: None)  # or the next one need not measure
+    ends = {
+        "build-failed": ("eradio.study.objective.measure", TypeError("an odd network")),
+        "infeasible": ("eradio.study.objective.Trainer", NetworkError("it takes other pictures")),
+        "out-of-memory": ("eradio.study.objective.Trainer", RuntimeError("DefaultCPUAllocator: can't allocate memory")),
+    }
+    for place, error in ends.values():
+        with monkeypatch.context() as patch:
+            patch.setattr(place, failing(error, getattr(objective, place.rpartition(".")[2])))
+            _desk(run).turn(run.ledger.claim, more=True)
+    records = read_records(tmp_path, run.studies)
+    failed = [record for record in records if record.state == "failed" and record.duplicate_of is None]
+    assert [record.end for record in failed] == list(ends)
+    assert records[0].reason == "TypeError: an odd network"
+    full = disk_error(OSError(errno.ENOSPC, "No space left on device"), tmp_path)
+    monkeypatch.setattr("eradio.study.objective.measure", failing(full, objective.measure))
+    with pytest.raises(MachineError, match="No room left"):
+        _desk(run).turn(run.ledger.claim, more=True)
+
+
+def test_a_constraint_on_memory_is_judged_by_a_process_that_runs_the_network(tmp_path: Path) -> None:
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1, constraints={"memory_mb": 0.001})
+    _to_the_end(run)
+    (record,) = read_records(tmp_path, run.studies)
+    assert (record.end, record.score.steps) == ("infeasible", 0)
+    assert "memory" in record.reason
+    assert record.peak_bytes > 100_000  # its weights alone
+    (trial,) = run.studies["candidate"].trials
+    assert trial.constraints["memory"] == pytest.approx(record.peak_bytes / 1000 - 1)
+
+
+def test_a_worker_whose_trial_was_taken_over_leaves_its_checkpoints_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    tell = run.ledger.tell
+
+    def late(claim: Claim, record: TrialRecord) -> None:
+        assert fail(claim.study, claim.trial, "lost", "its worker gave no sign of life")
+        (claim.folder / "rung-4.pt").write_bytes(b"the next worker's")
+        tell(claim, record)
+
+    monkeypatch.setattr(run.ledger, "tell", late)
+    _desk(run).turn(run.ledger.claim, more=True)
+    assert (tmp_path / "candidates" / "0000" / "rung-4.pt").read_bytes() == b"the next worker's"
+
+
+@pytest.mark.parametrize("place", ["eradio.study.objective.measure", "eradio.study.telling.upload_artifact"])
+def test_what_a_full_disk_kept_from_its_end_is_handed_back_and_not_held_against_its_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = _run(tmp_path, trials=1)
+    desk = _desk(run)
+    with monkeypatch.context() as patch:
+        patch.setattr(place, full)
+        with pytest.raises((MachineError, OSError), match=r"[Nn]o (room|space) left"):
+            desk.turn(run.ledger.claim, more=True)
+    desk.hand_back("its worker ended")
+    assert not run.ledger.holding.keys()
+    again = _desk(run)
+    while again or not run.ledger.finished():
+        again.turn(run.ledger.claim, more=True)
+    ends = [trial.user_attrs["end"] for trial in run.studies["candidate"].trials]
+    assert ends == ["pre-empted", "complete"]
+
+
+def test_each_target_has_a_throughput_a_value_a_direction_and_a_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    also = {**PLAIN["target"], "engine": "onnxruntime"}
+    run = _run(tmp_path, trials=1, also_on=[also])
+    _to_the_end(run)
+    (record,) = read_records(tmp_path, run.studies)
+    assert [one.target.engine for one in record.measurements] == ["eager", "onnxruntime"]
+    study = run.studies["candidate"]
+    assert len(study.directions) == 3
+    assert study.trials[0].values[1:] == [one.throughput.value for one in record.measurements]
+    assert study.metric_names[1:] == ["images per second (1: eager)", "images per second (2: onnxruntime)"]
+    assert run_command(["report", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "On eager (cpu, fp32):" in said
+    assert "On onnxruntime (cpu, fp32):" in said
+    assert (tmp_path / "report" / "target-2" / "report.html").exists()
+    assert run_command(["status", str(tmp_path)]) == 0
+    assert "front of 1 on onnxruntime, cpu" in capsys.readouterr().out
+
+
+def test_first_weights_come_from_the_most_similar_student_where_asked_and_are_reported(tmp_path: Path) -> None:
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=2, inherit=True)
+    _to_the_end(run)
+    first, second = read_records(tmp_path, run.studies)
+    assert first.inherited is None
+    assert second.inherited == str(tmp_path / "candidates" / "0000" / "student.safetensors")
+    known = json.loads((tmp_path / "candidates" / f"{second.number:04d}" / "inherited.json").read_text())
+    assert 0 < known["share"] <= 1
+
+
+def test_all_members_of_a_cohort_have_their_loss_before_any_is_judged(tmp_path: Path) -> None:
+    run = _run(tmp_path, trials=4, **HALVING)
+    _to_the_end(run, size=4)
+    records = [one for one in read_records(tmp_path, run.studies) if one.duplicate_of is None]
+    assert [one.decisions[0].among for one in records] == [4] * 4
+    assert sorted(one.decisions[0].place for one in records) == [0, 1, 2, 3]
+    assert sum(one.state == "complete" for one in records) == 2
+
+
+def test_candidates_that_wait_for_a_longer_rung_end_with_the_budget(tmp_path: Path) -> None:
+    run = _run(tmp_path, trials=4, budget={"device_hours": 1e-6}, halving={"rungs": [2], "reduction": 2})
+    desk = _desk(run)
+    assert desk.turn(run.ledger.claim, more=True)
+    why = run.ledger.used_up()
+    assert "device hours are used" in why
+    desk.close(why)
+    assert not desk
+    assert run.ledger.finished()
+    (record,) = read_records(tmp_path, run.studies)
+    assert (record.end, record.reason, record.score.steps) == ("halted", why, 2)
