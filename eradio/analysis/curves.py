@@ -19,6 +19,8 @@ Floats: TypeAlias = NDArray[np.float64]
 
 _SHOWN = 150
 """Points of a curve at most."""
+MOST_FAINT = 300
+"""Lines without a name in one panel at most; more of them are one grey area."""
 _LEADER = {"arrowstyle": "-", "linewidth": 0.8, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)}
 _DASHES = ("-", "--", ":", "-.")
 
@@ -67,8 +69,9 @@ def _panels(run: StudyRecords) -> list[tuple[str, list[Line]]]:
 
 def _lines(run: StudyRecords, some: Sequence[Point]) -> list[Line]:
     edge = front_of(some)
+    named = {point.number for point in edge}
     trials = {(trial.role, trial.number): trial for trial in run.trials}
-    order = [*edge, *(point for point in some if point not in edge)]
+    order = [*edge, *(point for point in some if point.number not in named)]
     found = [(point, trials[point.role, point.number]) for point in order]
     return [
         Line(plain(point.label, 22), trial.curve, trial.score, emphasised=index < len(edge))
@@ -78,9 +81,10 @@ def _lines(run: StudyRecords, some: Sequence[Point]) -> list[Line]:
 
 def _panel(axes: Axes, name: str, some: Sequence[Line]) -> Floats:
     shown = [line for line in some if line.emphasised]
-    for line in some:
-        if not line.emphasised:
-            axes.plot(*_track(line), color="#949494", linewidth=0.5, zorder=1)
+    faint = [line for line in some if not line.emphasised]
+    # In the order of the search, so that every so many of them stand for all.
+    for line in faint[:: -(-len(faint) // MOST_FAINT) or 1]:
+        axes.plot(*_track(line), color="#949494", linewidth=0.5, zorder=1)
     colors = matplotlib.colormaps["cividis"](np.linspace(0, 0.75, len(shown)))
     for line, color, dash in zip(shown, colors, cycle(_DASHES), strict=False):
         axes.plot(*_track(line), color=color, linestyle=dash, linewidth=1.2, zorder=2)
@@ -142,6 +146,8 @@ def _end(line: Line) -> tuple[float, float]:
 
 def _track(line: Line) -> tuple[list[float], list[float]]:
     """Steps and losses, averaged over stretches of neighbours where there are more than a line can show."""
+    if len(line.curve) <= _SHOWN:
+        return [float(point.step) for point in line.curve], [point.loss for point in line.curve]
     stretches = np.array_split(np.arange(len(line.curve)), min(len(line.curve), _SHOWN) or 1)
     steps, losses = (
         [float(np.mean([getattr(line.curve[i], name) for i in stretch])) for stretch in stretches if len(stretch)]

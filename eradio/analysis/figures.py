@@ -75,11 +75,12 @@ def _limits(axes: Axes, everything: Sequence[Point], edges: Sequence[Point]) -> 
 
 def _candidates(axes: Axes, candidates: Sequence[Point], edge: Sequence[Point]) -> None:
     present = {point.family for point in candidates}
+    front = {point.number for point in edge}
     order = [name for name in FAMILIES if name in present] + sorted(present.difference(FAMILIES))
     for index, name in enumerate(order):
         marker, color = CANDIDATES[index % len(CANDIDATES)]
         for emphasised in (False, True):
-            some = [point for point in candidates if point.family == name and (point in edge) == emphasised]
+            some = [point for point in candidates if point.family == name and (point.number in front) == emphasised]
             _bars(axes, some, color=color, alpha=0.9 if emphasised else 0.3)
             axes.plot(
                 [point.throughput.value for point in some],

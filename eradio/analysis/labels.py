@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
@@ -65,10 +66,7 @@ def place(
     assert figure is not None
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     half = reach * figure.dpi / 72
-    marks = [
-        Bbox.from_bounds(x - half, y - half, 2 * half, 2 * half)
-        for x, y in axes.transData.transform(dots).tolist()
-    ]  # fmt: skip
+    marks = np.asarray(axes.transData.transform(dots), dtype=np.float64).reshape(-1, 2)
     paths = [line.get_transform().transform_path(line.get_path()) for line in lines]
     boxes = list(taken)
     frame = axes.get_window_extent(renderer)
@@ -79,7 +77,9 @@ def place(
             box = note.get_window_extent(renderer)
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
             crossed = any(path.intersects_bbox(box, filled=False) for path in paths)
-            if inside and not crossed and not box.count_overlaps([*boxes, *marks]):
+            low, high = np.array([box.x0, box.y0]) - half, np.array([box.x1, box.y1]) + half
+            hides = bool(((low < marks) & (marks < high)).all(axis=1).any())
+            if inside and not crossed and not hides and not box.count_overlaps(boxes):
                 boxes.append(box)
                 break
         else:

@@ -62,8 +62,34 @@ def outcome(run: StudyRecords) -> list[str]:
         return [f"No candidate was both measured and trained, so there is no searched front.{why}"]
     if not baselines:
         alone = "No baseline was both measured and trained, so there is nothing to compare the front with."
-        return [_extent(candidates), alone]
-    return [_volumes(candidates, baselines), _overtaken(candidates, baselines), _extent(candidates)]
+        return [_extent(candidates), *_halted(run), alone]
+    compared = [_volumes(candidates, baselines), _overtaken(candidates, baselines)]
+    return [*compared, _extent(candidates), *_halted(run)]
+
+
+def _halted(run: StudyRecords) -> list[str]:
+    """How many candidates were not taught to the end, and what that saved."""
+    trials = [one for one in run.trials if one.role == "candidate" and one.duplicate_of is None and one.score]
+    halted = [one for one in trials if one.end == "halted"]
+    broken = [one for one in trials if one.end == "infeasible"]
+    found = []
+    if halted:
+        steps = sum(one.score.steps for one in trials if one.score)
+        whole = max(one.score.steps for one in trials if one.score) * (len(trials) - len(broken))
+        found.append(
+            f"{counted(len(halted), 'more candidate')} {'was' if len(halted) == 1 else 'were'} halted at a rung, so "
+            f"{steps:,} training steps were taken instead of {whole:,}."
+        )
+    if broken:
+        keep = "does not keep" if len(broken) == 1 else "do not keep"
+        found.append(f"{counted(len(broken), 'candidate')} {keep} the constraints and took no training.")
+    inherited = sum(one.inherited is not None for one in trials)
+    if inherited:
+        found.append(
+            f"{counted(inherited, 'candidate')} began with weights of a similar student, as the study asks, so the "
+            "losses are not those of equal trainings."
+        )
+    return found
 
 
 def _extent(candidates: list[Point]) -> str:

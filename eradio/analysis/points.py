@@ -83,7 +83,7 @@ def family(trial: TrialRecord) -> str:
 
 def plain(text: str, limit: int) -> str:
     """One printable line of at most `limit` characters, for where a long name would break the page."""
-    line = "".join(char if char.isprintable() else " " for char in text)
+    line = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
     line = " ".join(line.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 

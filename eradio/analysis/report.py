@@ -21,6 +21,9 @@ from eradio.analysis.verdicts import verdicts
 from eradio.files import write_atomically
 from eradio.study.records import StudyRecords, TrialRecord
 
+MOST_ROWS = 1000
+"""Trials in one list of the page, which a browser would else take minutes to lay out; the CSV files have all."""
+
 
 def write_report(run: StudyRecords, folder: Path) -> Path:
     """Write report.html, pareto.png, pareto.svg, curves.svg, trials.csv, front.csv and finalists.csv, each
@@ -75,25 +78,28 @@ def page(run: StudyRecords, chart: bytes, learning: bytes) -> str:
         "plain": plain,
         "millions": millions,
     }
-    edge = front_of(points(run, "candidate"))
+    some = points(run, "candidate")
+    trials = {(trial.role, trial.number): trial for trial in run.trials}
+    rivals = {point.number for point in front_of(points(run, "baseline"))}
     return surroundings.get_template("report.html").render(
         run=run,
-        candidates=len(points(run, "candidate")),
+        candidates=len(some),
         sentences=outcome(run),
         verdicts=verdicts(run),
         # Our own figures; every text in them was escaped when they were drawn.
         chart=Markup(inline(chart, "chart")),
         curves=Markup(inline(learning, "curves")),
-        front=[_entry(run, point) for point in edge],
-        baselines=[(trial, _on_front(run, trial)) for trial in run.trials if trial.role == "baseline"],
+        front=[_entry(trials[point.role, point.number], point) for point in front_of(some)],
+        baselines=[(trial, trial.number in rivals) for trial in run.trials if trial.role == "baseline"],
+        searched=[trial for trial in run.trials if trial.role == "candidate"],
+        most=MOST_ROWS,
         failed=[trial for trial in run.trials if trial.state == "failed"],
         config=yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
         facts=_facts(run),
     )
 
 
-def _entry(run: StudyRecords, point: Point) -> dict[str, Any]:
-    trial = next(one for one in run.trials if (one.role, one.number) == (point.role, point.number))
+def _entry(trial: TrialRecord, point: Point) -> dict[str, Any]:
     return {
         "cells": front_cells(point),
         "family": point.family,
@@ -101,10 +107,6 @@ def _entry(run: StudyRecords, point: Point) -> dict[str, Any]:
         "digest": trial.network_digest,
         "network": yaml.safe_dump(trial.network, sort_keys=False, default_flow_style=None, width=100),
     }
-
-
-def _on_front(run: StudyRecords, trial: TrialRecord) -> bool:
-    return trial.number in {point.number for point in front_of(points(run, trial.role))}
 
 
 def _facts(run: StudyRecords) -> list[tuple[str, str]]:

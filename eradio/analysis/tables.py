@@ -45,20 +45,24 @@ def millions(parameters: int) -> str:
 def trials_frame(run: StudyRecords) -> pd.DataFrame:
     """One row a trial, also failed ones and duplicates; `on_front` is the front of its own role."""
     edges = {(point.role, point.number) for role in _ROLES for point in front_of(points(run, role))}
-    rows = [_row(trial) | {"on_front": (trial.role, trial.number) in edges} for trial in run.trials]
-    return pd.DataFrame(rows, columns=None if rows else ["role", "number", "name", "on_front"]).convert_dtypes()
+    return _frame([_row(trial) | {"on_front": (trial.role, trial.number) in edges} for trial in run.trials])
 
 
 def front_frame(run: StudyRecords) -> pd.DataFrame:
     """The rows of the searched front, from the fastest to the slowest."""
-    frame = trials_frame(run)
-    frame = frame[(frame["role"] == "candidate") & frame["on_front"].astype(bool)].drop(columns="on_front")
+    edge = {point.number for point in front_of(points(run, "candidate"))}
+    some = [trial for trial in run.trials if trial.role == "candidate" and trial.number in edge]
+    frame = _frame([_row(trial) for trial in some])
     return frame.sort_values("images_per_second", ascending=False) if len(frame) else frame
 
 
 def finalists_frame(run: StudyRecords) -> pd.DataFrame:
     """One row for each finalist and metric: teacher, student, untrained, and student over teacher."""
     return pd.DataFrame([row for finalist in run.finalists for row in _comparisons(finalist)])
+
+
+def _frame(rows: list[dict[str, object]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=None if rows else ["role", "number", "name"]).convert_dtypes()
 
 
 _ROLES: tuple[Role, ...] = ("candidate", "baseline")
@@ -71,8 +75,11 @@ def _row(trial: TrialRecord) -> dict[str, object]:
         "name": trial.name,
         "family": family(trial),
         "state": trial.state,
+        "end": trial.end,
         "reason": trial.reason,
         "duplicate_of": trial.duplicate_of,
+        "attempt": trial.attempt,
+        "inherited": trial.inherited,
         "seconds": trial.seconds,
     }
     if trial.measurement is not None:
@@ -95,6 +102,7 @@ def _row(trial: TrialRecord) -> dict[str, object]:
         }
     if trial.score is not None:
         row |= {"steps": trial.score.steps, "loss": trial.score.loss}
+        row |= {f"loss at {score.steps}": score.loss for score in trial.rungs}
         row |= {f"loss {head}": value for head, value in trial.score.parts.items()}
     return row | {"words": trial.words, "digest": trial.network_digest}
 

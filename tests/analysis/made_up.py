@@ -93,8 +93,8 @@ def trial(number, rate=1000.0, loss=0.5, *, role="candidate", name=None, network
     return TrialRecord(**({"state": "complete"} | fields | more))
 
 
-def failed(number, reason="The loss was not finite at step 40.", role="candidate"):
-    return trial(number, role=role, state="failed", measurement=None, score=None, curve=(), reason=reason)
+def failed(number, reason="The loss was not finite at step 40.", role="candidate", end="diverged"):
+    return trial(number, role=role, state="failed", end=end, measurement=None, score=None, curve=(), reason=reason)
 
 
 def baseline(number, family, rate, loss, **more):
@@ -104,7 +104,7 @@ def baseline(number, family, rate, loss, **more):
     return trial(number, rate, loss, role="baseline", name=name, network=network, words=words, **more)
 
 
-def finalist(of, gain=0.85, score=0.62):
+def finalist(of, gain=0.85, score=0.62, steps=6000):
     comparisons = [
         Comparison(
             metric=metric,
@@ -125,8 +125,8 @@ def finalist(of, gain=0.85, score=0.62):
         name=of.name,
         network_digest=of.network_digest,
         measurement=of.measurement,
-        score=scored(of.score.loss * gain, 6000),
-        curve=learned(of.score.loss * gain, 6000, seed=of.number),
+        score=scored(of.score.loss * gain, steps),
+        curve=learned(of.score.loss * gain, steps, seed=of.number),
         comparisons=tuple(comparisons),
     )
 

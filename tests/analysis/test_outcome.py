@@ -10,7 +10,7 @@ from eradio.analysis.outcome import area, outcome, reference_of
 from eradio.analysis.points import front_of, points
 from eradio.analysis.verdicts import verdicts
 from eradio.front import hypervolume
-from tests.analysis.made_up import baseline, failed, finalist, measured, study, trial, whole
+from tests.analysis.made_up import baseline, failed, finalist, measured, scored, study, trial, whole
 
 RANKED = re.compile(r"larger than|is faster than|is slower than")
 
@@ -56,6 +56,19 @@ def test_nothing_complete_no_baseline_and_a_single_trial_each_have_a_sentence():
 def test_duplicates_and_failures_stay_off_the_front():
     run = study([trial(0, 1000, 0.5), trial(1, 1000, 0.5, duplicate_of=0), failed(2)])
     assert [point.number for point in front_of(points(run, "candidate"))] == [0]
+
+
+def test_halted_and_infeasible_candidates_stay_off_the_front_and_are_counted():
+    halted = {"state": "halted", "end": "halted", "reason": "place 3 of 3 after 500 steps", "score": scored(0.1, 500)}
+    useless = {"state": "halted", "end": "infeasible", "reason": "too slow", "score": scored(0.9, 0)}
+    run = study([trial(0, 1000, 0.5), trial(1, 9000, 0.1, **halted), trial(2, 10, 0.9, **useless)])
+    assert [point.number for point in front_of(points(run, "candidate"))] == [0]
+    said = outcome(run)
+    assert "1 more candidate was halted at a rung, so 2,000 training steps were taken instead of 3,000." in said
+    assert "1 candidate does not keep the constraints and took no training." in said
+    assert not any("similar student" in sentence for sentence in said)
+    run = study([trial(0, 1000, 0.5), trial(1, 900, 0.4, inherited="0000/student.safetensors")])
+    assert any("1 candidate began with weights of a similar student" in sentence for sentence in outcome(run))
 
 
 def test_the_interval_of_an_area_holds_the_areas_of_all_throughputs_inside():

@@ -6,9 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from eradio.analysis import report
 from eradio.analysis.report import write_report
 from eradio.errors import EradioError
-from tests.analysis.made_up import baseline, failed, finalist, study, trial, whole
+from tests.analysis.made_up import baseline, failed, finalist, scored, study, trial, whole
 
 FILES = {"report.html", "pareto.png", "pareto.svg", "curves.svg", "trials.csv", "front.csv", "finalists.csv"}
 VOID = {"meta", "link", "br", "img", "hr"}
@@ -157,3 +158,25 @@ def test_a_file_that_cannot_be_replaced_is_a_sentence(tmp_path):
     (tmp_path / "trials.csv").mkdir()
     with pytest.raises(EradioError, match=r"Cannot write .*trials\.csv"):
         write_report(study([trial(0)]), tmp_path)
+
+
+def test_a_halted_candidate_says_where_it_was_halted_and_keeps_its_text_text(tmp_path):
+    halted = trial(
+        1, 9000, 0.1, state="halted", end="halted", reason="place 3 of 3 <b>after</b>", score=scored(0.1, 500)
+    )
+    shown = page(study([trial(0), halted]), tmp_path)
+    assert "(halted: place 3 of 3 <b>after</b>)" in shown.text
+    assert "No trial failed." in shown.text
+
+
+def test_a_long_study_s_page_lists_the_latest_trials_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "MOST_ROWS", 3)
+    trials = [trial(number, 1000 - 100 * number, 0.5 + number / 100, words=f"word{number}.") for number in range(5)]
+    reasons = [failed(number, reason=f"reason{number}.") for number in range(5, 10)]
+    found = page(study([*trials, *reasons]), tmp_path).text
+    assert "These are the latest 3 candidates of 10." in found
+    assert "These are the latest 3 trials of 5 that failed" in found
+    assert [f"reason{number}." in found for number in range(5, 10)] == [False, False, True, True, True]
+    assert "word1." not in found
+    with (tmp_path / "trials.csv").open(encoding="utf-8", newline="") as lines:
+        assert len(list(csv.DictReader(lines))) == 10
