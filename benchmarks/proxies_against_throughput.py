@@ -18,14 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from eradio.agreement import tau_in_bands
 from eradio.errors import EradioError
 from eradio.files import cache_folder
-from eradio.interval import Interval
 from eradio.locks import DeviceLock, default_lock_folder
 from eradio.profile import Target, complexity, measure
 from eradio.profile.target import SEARCH
@@ -52,22 +51,6 @@ def members(seed: int = 0) -> Iterator[Architecture]:
                 continue
 
 
-def tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Kendall's tau-b (Kendall 1945): pairs in the same order less pairs in the other, ties apart."""
-    upper = np.triu_indices(len(first), 1)
-    a, b = (np.sign(values[:, None] - values[None, :])[upper] for values in (first, second))
-    norm = np.sqrt(np.sum(a != 0) * np.sum(b != 0))
-    return float(np.sum(a * b) / norm) if norm else 0.0
-
-
-def tau_interval(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interval:
-    """With a percentile bootstrap over networks."""
-    random = np.random.default_rng(0)
-    drawn = [random.integers(0, len(first), len(first)) for _ in range(1000)]
-    low, high = np.quantile([tau(first[one], second[one]) for one in drawn], [0.025, 0.975])
-    return Interval(value=tau(first, second), low=float(low), high=float(high))
-
-
 def main(networks: int, file: Path) -> None:
     torch.set_num_threads(1)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -88,12 +71,13 @@ def main(networks: int, file: Path) -> None:
         with file.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(row) + "\n")
     table = {name: np.array([float(row[name]) for row in rows.values()]) for name in (*PROXIES, *ENGINES)}
+    whole = [np.arange(len(rows))]
     grid = Table(title=f"Kendall tau-b over {len(rows)} networks of {BAND[0]} to {BAND[1]} GMACs, {SIDE} px")
     for column in ("throughput on", *(f"fewer {name}" for name in PROXIES), *ENGINES):
         grid.add_column(column)
     for engine in ENGINES:
-        against = [tau_interval(table[engine], -table[name]) for name in PROXIES]
-        against += [tau_interval(table[engine], table[other]) for other in ENGINES]
+        against = [tau_in_bands(table[engine], -table[name], whole) for name in PROXIES]
+        against += [tau_in_bands(table[engine], table[other], whole) for other in ENGINES]
         grid.add_row(engine, *(f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" for one in against))
     console = Console(width=150)
     console.print(grid)

@@ -2,7 +2,9 @@
 
 Each member of `tiny_grid` is measured on two engines and taught to 30, 90 and 270 steps by one recipe on the embedded
 world; a longer rung continues the trunk of a shorter one, as in a search. One line of JSON a member goes into a file;
-an interrupted recording goes on where it was, and several processes may record parts of the space side by side.
+an interrupted recording goes on where it was, and several processes may record parts of the space side by side. What
+the shipped table holds already is left out, so that another machine can record the rest; `tools/pack_table.py` packs
+both. How long a step of the teachers takes is written beside the lines, for the clock of a replayed search.
 Members come in the order of their digests, so that an unfinished table is a uniform sample of the space.
 
     python benchmarks/record_curves.py FOLDER [part parts]      about 6 hours of one core for all 1,152
@@ -11,6 +13,7 @@ Members come in the order of their digests, so that an unfinished table is a uni
 import json
 import os
 import shutil
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -23,17 +26,19 @@ from eradio.distill.cache import CachedTargets
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.data import open_data
 from eradio.distill.heads import TeacherShape
-from eradio.distill.pages import validation_pages
+from eradio.distill.pages import Page, validation_pages
 from eradio.distill.recipe import Crop, Partition, Recipe, training_identity
 from eradio.distill.student import new_student
 from eradio.distill.targets import LiveTargets
 from eradio.distill.trainer import DivergedError, Trainer
-from eradio.files import write_atomically
+from eradio.files import write_atomically, write_json
 from eradio.locks import DeviceLock, default_lock_folder
 from eradio.profile import Target, measure, protocol_named
 from eradio.search_space import Architecture, SearchSpace, build
+from eradio.study.simulator.table import read_table, shipped_table, whole_lines
 
 SPACE = "tiny_grid"
+TEACHER_STEPS = 21
 RUNGS = (30, 90, 270)
 ENGINES = ("openvino", "eager")
 RECIPE = Recipe(partitions=(Partition(batch=16),), crop=Crop(smallest=0.85), steps=RUNGS[-1], targets="cached")
@@ -48,7 +53,7 @@ class Recorder:
         self.data = open_data(RECIPE)
         live = LiveTargets(RECIPE, *self.data)
         self.shapes = tuple(TeacherShape(t.name, t.summary_width, t.spatial_width) for t in live.teachers)
-        self.targets = CachedTargets(live, folder / "targets")
+        self.live, self.targets = live, CachedTargets(live, folder / "targets")
         self.lock = DeviceLock(default_lock_folder(), "cpu")
 
     def member(self, architecture: Architecture) -> dict[str, Any]:
@@ -60,6 +65,18 @@ class Recorder:
         except DivergedError as error:
             known["reason"] = f"diverged: {error}"
         return known
+
+    def teachers(self) -> float:
+        """Processor seconds of one step of the teachers, without the making of the pictures: a median."""
+        laps = []
+        with self.lock.training():
+            for step in range(TEACHER_STEPS):
+                start = time.process_time()
+                self.live.answered(Page("train", step), ())
+                middle = time.process_time()
+                self.live.batch(Page("train", step))
+                laps.append(time.process_time() - middle - (middle - start))
+        return statistics.median(laps)
 
     def _measured(self, architecture: Architecture, engine: str) -> list[float]:
         """Images a second with its interval."""
@@ -84,11 +101,6 @@ class Recorder:
         return rungs
 
 
-def whole_lines(path: Path) -> list[bytes]:
-    """Of a file that a process may be writing, or was when it ended."""
-    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
-
-
 def main(folder: Path, part: int, parts: int) -> None:
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,6 +109,9 @@ def main(folder: Path, part: int, parts: int) -> None:
         whole = b"".join(whole_lines(path))
         write_atomically(path, lambda temporary: temporary.write_bytes(whole))
     done = {json.loads(line)["digest"] for one in folder.glob("*.jsonl") for line in whole_lines(one)}
+    done |= set(read_table(shipped_table()).members) if shipped_table().exists() else set()
+    if not (folder / "teachers.json").exists():
+        write_json(folder / "teachers.json", {"seconds": recorder.teachers()})
     members = sorted(recorder.space.members(), key=Architecture.digest)
     console, own = Console(), [one for one in members[part::parts] if one.digest() not in done]
     for number, architecture in enumerate(own):
