@@ -10,6 +10,8 @@ from eradio.profile.engines import load_engine
 # that it does not, so it must come before any test module that imports the library itself.
 load_engine("openvino")
 
+pytest_plugins = ["tests.services"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_cache_of_the_user_s(tmp_path_factory):
@@ -23,6 +25,13 @@ def _no_cache_of_the_user_s(tmp_path_factory):
 def _no_cache_of_another_test(tmp_path_factory, monkeypatch):
     """As above: which test of a process comes first must not decide what the next one finds measured."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def _no_storage_of_the_user_s(monkeypatch):
+    """No test's trials go where the user keeps studies."""
+    for name in ("ERADIO_STORAGE", "PGPASSWORD", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

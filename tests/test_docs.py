@@ -11,6 +11,7 @@ from eradio.cli import run_command
 from eradio.distill.recipe import Recipe
 from eradio.search_space import named
 from eradio.search_space.diagram import as_svg
+from eradio.study.config import StudyConfig
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -58,3 +59,9 @@ def test_python_on_the_pages_is_python() -> None:
 def test_the_recipe_on_the_page_is_the_default_one() -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "distill.md").read_text(encoding="utf-8"), re.S)
     assert Recipe.parse(yaml.safe_load(text), "docs/distill.md") == Recipe()
+
+
+def test_the_study_on_the_page_is_one() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "search.md").read_text(encoding="utf-8"), re.S)
+    config = StudyConfig.parse(yaml.safe_load(text), "docs/search.md")
+    assert config.rungs == (30, 90, 270)

@@ -22,6 +22,7 @@ from eradio.distill.targets import Batch, LiveTargets
 from eradio.distill.teachers import TeacherSpec
 from eradio.distill.trainer import Trainer
 from eradio.errors import EradioError
+from eradio.files import temporary_of
 from eradio.locks import try_lock
 from eradio.search_space import build, named
 
@@ -208,7 +209,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(live: LiveTargets, 
     cached.batch(Page("train", 0))
     # Writing through a link to /dev/full meets the kernel's own refusal.
     for folder in tmp_path.iterdir():
-        (folder / f".train-000001.safetensors.{os.getpid()}.tmp").symlink_to("/dev/full")
+        temporary_of(folder / "train-000001.safetensors", os.getpid()).symlink_to("/dev/full")
     with pytest.raises(EradioError, match="No room left"):
         cached.batch(Page("train", 1))
     assert not list(tmp_path.glob("*/train-000001.safetensors"))
