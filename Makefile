@@ -9,8 +9,9 @@ CORES := $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)))")
 search: $(VENV)/installed
 	$(BIN)/eradio search
 
+# One more than there are cores, since many tests wait for other processes.
 test: $(VENV)/installed-dev $(VENV)/installed-coverage lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(shell expr $(CORES) + 1) --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

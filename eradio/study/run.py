@@ -192,7 +192,7 @@ class Run:
         study = self.studies["candidate"]
         kept = read_json(facts) if facts.exists() else {}
         own, theirs = kept.get(TOKEN), study.user_attrs.get(TOKEN)
-        unused = theirs is None and not any(self.folder.glob("candidates/*/*"))  # cut off before the study knew of it
+        unused = theirs is None and not any(self.folder.glob("candidates/*"))  # cut off before the study knew of it
         if own is not None and own != theirs and not unused:
             raise EradioError(
                 f"{self.folder} belongs to another study than '{self.config.name}' in {self.address}; its trials are "

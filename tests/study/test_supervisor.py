@@ -125,7 +125,7 @@ def begin(tmp_path, log):
         own = ["--log", str(log), "--note", str(tmp_path / "note.json"), "--rules", rules.canonical(), *more]
         command = [sys.executable, "-m", "eradio.study.supervisor", *own, "--", sys.executable, "-c", program]
         begun.append(subprocess.Popen(command))
-        words = until(lambda: log.exists() and log.read_text().split())
+        words = until(lambda: log.exists() and (said := log.read_text().split())[1:] and said)
         return begun[-1], int(words[1])
 
     yield begin
