@@ -253,7 +253,7 @@ def open_run(folder: Path, config: StudyConfig | None = None, environment: Mappi
         if not path.exists():
             raise EradioError(f"{folder} is no run folder (it has no study.json). Give the folder of a search.")
         return _run(folder, StudyConfig.parse(read_json(path), str(path)), environment)
-    if path.exists():
+    if path.exists() and (folder / "facts.json").exists():  # else it was launched, and never begun
         stored = StudyConfig.parse(read_json(path), str(path))
         if stored.identity() != config.identity():
             keys = changed_keys(stored.lasting(), config.lasting())
