@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from eradio.front import hypervolume
 from eradio.study.config import StudyConfig
-from eradio.study.trials import SECONDS, is_duplicate, is_surplus, origin, to_be_retried
+from eradio.study.trials import SECONDS, is_duplicate, is_surplus, origin, to_be_retried, waits_again
 
 
 def open_places(config: StudyConfig, trials: Sequence[FrozenTrial], began: float) -> int:
@@ -61,5 +61,4 @@ def reached_hypervolume(config: StudyConfig, trials: Sequence[FrozenTrial]) -> f
 def _counts(trial: FrozenTrial) -> bool:
     if is_duplicate(trial) or is_surplus(trial):
         return False
-    waits_again = trial.state == TrialState.WAITING and origin(trial) != trial.number
-    return trial.state in (TrialState.COMPLETE, TrialState.RUNNING) or waits_again
+    return trial.state in (TrialState.COMPLETE, TrialState.RUNNING) or waits_again(trial)

@@ -1,6 +1,6 @@
 """How a trial ends, and which ends are worth another attempt."""
 
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 End: TypeAlias = Literal[
     "complete",
@@ -21,8 +21,6 @@ constraint. duplicate: another trial has the same network. surplus: drawn by two
 its loss stopped being finite. out-of-memory, build-failed: by the engine or in training. failed: in another way of its
 own. pre-empted: its worker was told to stop, and handed it back. lost: its worker gave no sign of life.
 """
-
-ENDS: tuple[End, ...] = get_args(End)
 
 MOST_LOST = 3
 """Attempts of one candidate that may be lost: what kills its worker so often, most likely for want of memory, does not

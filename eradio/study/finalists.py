@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from math import log
 
-import numpy as np
-
 from eradio.files import read_json
-from eradio.front import front
 from eradio.study.holding import Claim
 from eradio.study.ledger import RECORD
 from eradio.study.objective import Pupil, Reached, manifest, rung_file, untrained
 from eradio.study.reading import read_records, unfinished
-from eradio.study.records import SEED_NOISE, Comparison, FinalistRecord, Role, TrialRecord
+from eradio.study.records import SEED_NOISE, Comparison, FinalistRecord, TrialRecord, front_of
 from eradio.study.run import Run
 
 
@@ -23,7 +20,7 @@ def choose(records: Sequence[TrialRecord], count: int) -> list[str]:
     since beating a rival that another rival beats would say little. Slow ones come first, so that workers end
     together.
     """
-    students, rivals = _front_of(records, "candidate"), _front_of(records, "baseline")
+    students, rivals = front_of(records, "candidate")[::-1], front_of(records, "baseline")[::-1]
     best = [one for one in students if not any(_equals(other, one) for other in students)][:count]
     chosen: dict[tuple[str, int], TrialRecord] = {}
     for student in best:
@@ -87,16 +84,6 @@ def _trial_of(run: Run, claim: Claim) -> TrialRecord:
     role, _, number = claim.folder.name.partition("-")
     path = run.folder / f"{role}s" / number / RECORD
     return TrialRecord.parse(read_json(path), str(path))
-
-
-def _front_of(records: Sequence[TrialRecord], role: Role) -> list[TrialRecord]:
-    some = [
-        record
-        for record in records
-        if record.role == role and record.state == "complete" and record.score and record.duplicate_of is None
-    ]
-    points = np.array([[_loss(record), -_speed(record)] for record in some])
-    return [some[index] for index in front(points)]
 
 
 def _equals(faster: TrialRecord, one: TrialRecord) -> bool:

@@ -47,6 +47,7 @@ from eradio.study.trials import (
     successors,
     throughputs,
     to_be_retried,
+    waits_again,
 )
 from eradio.study.twins import yielded
 
@@ -159,7 +160,7 @@ class Ledger:
             return False
         # A named candidate may wait beyond the last place, and an attempt beyond the budget, for a larger one.
         again = spent(self._config, trials, self.began) is None
-        pending = any(trial.state == TrialState.RUNNING or (again and _waits_again(trial)) for trial in trials)
+        pending = any(trial.state == TrialState.RUNNING or (again and waits_again(trial)) for trial in trials)
         rivals = self._studies["baseline"].get_trials(deepcopy=False)
         busy = any(trial.state in UNDER_WAY for trial in rivals)
         return not (pending or busy or (again and to_be_retried(trials)) or to_be_retried(rivals))
@@ -281,7 +282,7 @@ class Ledger:
         left = open_places(self._config, trials, self.began) if kind == "candidate" else 1
         closed = kind == "candidate" and spent(self._config, trials, self.began) is not None
         for one in sorted(trials, key=lambda trial: (attempt(trial) == 1, trial.number)):
-            if one.state != TrialState.WAITING or closed or (left < 1 and not _waits_again(one)):
+            if one.state != TrialState.WAITING or closed or (left < 1 and not waits_again(one)):
                 continue
             if (trial := pop(study, one)) is not None:
                 return trial
@@ -380,8 +381,3 @@ class Ledger:
 def _job(trial: FrozenTrial) -> tuple[str, int]:
     """What a finalist's trial is for."""
     return trial.user_attrs.get(JOB, ""), trial.user_attrs.get(STEPS, 0)
-
-
-def _waits_again(trial: FrozenTrial) -> bool:
-    """Whether it is the next attempt of a trial that somebody could not go on with."""
-    return trial.state == TrialState.WAITING and attempt(trial) > 1

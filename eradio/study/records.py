@@ -1,5 +1,6 @@
 """What a study leaves behind: one record a network, read by the analysis and by nobody's pickle."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -118,6 +119,13 @@ class FinalistRecord(Description):
         return (self.measurement, *self.also)
 
 
+def front_of(trials: Sequence[TrialRecord], role: Role) -> list[TrialRecord]:
+    """Networks of a role that were taught to the end and that no other dominates, the fastest first."""
+    some = [one for one in trials if one.role == role and one.state == "complete" and one.duplicate_of is None]
+    points = [(-one.measurement.throughput.value, one.score.loss) for one in some if one.measurement and one.score]
+    return [some[index] for index in front(points)]
+
+
 class StudyRecords(Description):
     """A whole study, as plain data."""
 
@@ -131,9 +139,7 @@ class StudyRecords(Description):
 
     def front(self, role: Role = "candidate") -> list[TrialRecord]:
         """Networks of a role that were taught to the end and that no other dominates on the study's target."""
-        some = [one for one in self.trials if one.role == role and one.state == "complete" and one.duplicate_of is None]
-        points = [(-one.measurement.throughput.value, one.score.loss) for one in some if one.measurement and one.score]
-        return [some[index] for index in front(points)]
+        return front_of(self.trials, role)
 
     def on(self, target: int) -> "StudyRecords":
         """The same study seen from one of its targets, by its place among them; 0 for the study's own."""

@@ -77,6 +77,11 @@ def is_surplus(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.FAIL and trial.user_attrs.get(END) == "surplus"
 
 
+def waits_again(trial: FrozenTrial) -> bool:
+    """Whether it is the next attempt of a trial that somebody could not go on with."""
+    return trial.state == TrialState.WAITING and attempt(trial) > 1
+
+
 def successors(trials: Iterable[FrozenTrial]) -> dict[tuple[int, int], FrozenTrial]:
     """The trial of each later attempt by origin and attempt; of several, which two workers put in line, the first."""
     found: dict[tuple[int, int], FrozenTrial] = {}
