@@ -35,7 +35,9 @@ from tests.services import PASSWORD, private_postgres
 from tests.study.bulk import write
 from tests.study.made_study import made
 
-_AIMS = {"draw": 0.2, "claim": 1.0, "reached": 1.0, "status": 15.0, "report": 15.0}
+_DRAWN, _IN_LINE = "claim, drawn", "claim, in line"
+
+_AIMS = {"draw": 0.2, _DRAWN: 1.0, _IN_LINE: 1.0, "reached": 1.0, "status": 15.0, "report": 15.0}
 """Seconds at the median."""
 
 _MOST_MEMORY = 2.0
@@ -98,13 +100,20 @@ def drawn(run: Run) -> Trial:
 
 
 def steps(run: Run, repeats: int) -> dict[str, list[Took]]:
-    """What a worker asks of its ledger, in the order in which it does."""
-    found: dict[str, list[Took]] = {name: [] for name in ("first look", "claim", "measured", "reached", "tell")}
-    ledger, loss = run.ledger, 0.9
+    """What a worker asks of its ledger, in the order in which it does, until some networks have been drawn."""
+    names = ("first look", _IN_LINE, _DRAWN, "measured", "reached", "tell")
+    found: dict[str, list[Took]] = {name: [] for name in names}
+    study, ledger, loss = run.studies["candidate"], run.ledger, 0.9
+    study.sampler = sampler(run.config.sampler, run.config.seed)
     timed(run.candidates, found["first look"])
-    for number in range(repeats):
-        claim = timed(ledger.claim, found["claim"])
+    number = 0
+    while len(found[_DRAWN]) < repeats:
+        number += 1
+        took: list[Took] = []
+        claim = timed(ledger.claim, took)
         assert claim is not None
+        waited = "fixed_params" in study.get_trials(deepcopy=False)[claim.trial.number].system_attrs
+        found[_IN_LINE if waited else _DRAWN] += took
         measurement = made_up.measured(900.0 + number)
         timed(partial(ledger.measured, claim, [measurement]), found["measured"])
         ledger.score(claim, 30, loss)
@@ -112,7 +121,7 @@ def steps(run: Run, repeats: int) -> dict[str, list[Took]]:
         record = made_up.trial(claim.number, measurement=measurement, network_digest=claim.network.digest())
         record = record.model_copy(update={"state": "halted", "end": "halted", "score": made_up.scored(loss, 30)})
         timed(partial(ledger.tell, claim, record), found["tell"])
-    return found
+    return {name: some for name, some in found.items() if some}
 
 
 PARTS: dict[str, Callable[[Run], dict[str, list[Took]]]] = {
@@ -154,6 +163,7 @@ def command(folder: Path, verb: str) -> Cost:
 def make(folder: Path, trials: int, storage: str | None) -> None:
     """A study in a fresh folder and storage."""
     making: list[Took] = []
+    folder.mkdir(parents=True, exist_ok=True)
     run = open_run(folder, config(trials, storage))
     timed(lambda: write(run, made(run, trials, _RUNNING)), making)
     print(f"{trials:,} trials made in {making[0][0]:.0f} s", flush=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from eradio.collecting import uncollected
 from eradio.errors import EradioError
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def _opened(study: Path) -> "Run":
     return open_run(Path("runs") / config.name, config)
 
 
+@uncollected()
 def _report(run: Path, out: Path) -> None:
     from eradio.analysis.outcome import outcome
     from eradio.analysis.report import write_report

@@ -1,8 +1,10 @@
 """The records of a study: from the files that trials leave, and from the study itself where they leave none."""
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -127,7 +129,16 @@ def _ended(study: Study) -> list[FrozenTrial]:
 @lru_cache(maxsize=1 << 16)
 def _record_at(path: Path, written: int) -> TrialRecord:
     """The record in a file; read once, since the display asks every second and a record never changes."""
-    return TrialRecord.parse(read_json(path), str(path))
+    plain = read_json(path)
+    if isinstance(plain, dict) and isinstance(plain.get("manifest"), dict):
+        plain["manifest"] = {key: _shared(json.dumps(part)) for key, part in plain["manifest"].items()}
+    return TrialRecord.parse(plain, str(path))
+
+
+@lru_cache(maxsize=1 << 10)
+def _shared(text: str) -> Any:
+    """A part of a manifest; thousands of records tell of one environment and one recipe."""
+    return json.loads(text)
 
 
 def _record_of(trial: FrozenTrial, role: Role) -> TrialRecord:

@@ -145,6 +145,8 @@ class StudyRecords(Description):
         """The same study seen from one of its targets, by its place among them; 0 for the study's own."""
 
         def seen(record: TrialRecord) -> TrialRecord:
+            if target == 0 and not record.also:
+                return record
             own = record.measurements[target] if len(record.measurements) > target else None
             return record.model_copy(update={"measurement": own, "also": ()})
 

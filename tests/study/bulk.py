@@ -61,7 +61,7 @@ def _insert(connection: Connection, study: int, some: Sequence[FrozenTrial]) -> 
     table: Any = models.TrialModel.__table__
     connection.execute(insert(table), rows)
     asked = select(table.c.number, table.c.trial_id).where(table.c.study_id == study, table.c.number >= some[0].number)
-    ids: dict[int, int] = dict(connection.execute(asked).tuples())
+    ids: dict[int, int] = dict(connection.execute(asked).tuples().all())
     params, user, system, values = [], [], [], []
     for one in some:
         key = {"trial_id": ids[one.number]}
