@@ -142,16 +142,18 @@ def worker(folder: Path, config: StudyConfig, console: Console) -> int:
         StorageDownError: the storage has not answered for some minutes.
         EradioError: the study cannot go on.
     """
-    # Ctrl-C reaches the whole process group; whoever started us then ends us in its own time.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     try:
         with stopping() as stop:
+            if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as in the background of a shell
+                signal.signal(signal.SIGINT, stop.note)
             run = open_run(folder, config)
             look_before(run, 1, console)
             with storage_refusals(run.address):
                 prepare(run, console)
                 work(run, stop, Status(folder))
+                if run.ledger.asked_to_stop() is not None:
+                    console.print("The study is to stop: `eradio launch` or `eradio search` takes that back.")
         return DONE
     except StoppedError:
         console.print("Asked to stop; what was held can be gone on with.")

@@ -1,0 +1,41 @@
+"""A worker that is started by hand."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from optuna.trial import TrialState
+
+from eradio.study.run import open_run
+from tests.waiting import until
+
+CONFIG = (
+    "{trials: 2, finalists: 0, baselines: none, "
+    "recipe: {steps: 400, partitions: [{batch: 4}], validation: 4, targets: live}, "
+    "target: {engine: eager, batch: 1, protocol: {min_seconds: 0.02, max_seconds: 0.05, block_seconds: 0.002}}}"
+)
+
+
+def test_ctrl_c_hands_back_what_a_worker_holds(tmp_path: Path) -> None:
+    config, run = tmp_path / "study.yaml", tmp_path / "run"
+    config.write_text(CONFIG)
+    command = [sys.executable, "-m", "eradio", "worker", "--config", str(config), "--out", str(run)]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A test run in the background ignores Ctrl-C, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    until(lambda: list(run.glob("candidates/*/measurement.json")), 240)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert "Traceback" not in said
+    assert said.strip().splitlines()[-1] == "Asked to stop; what was held can be gone on with."
+    held, again = open_run(run).candidates()
+    assert held.state == TrialState.FAIL
+    assert held.user_attrs["end"] == "pre-empted"
+    assert again.state == TrialState.WAITING
