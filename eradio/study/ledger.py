@@ -290,6 +290,8 @@ class Ledger:
             return None
         draws = sum(attempt(trial) == 1 and not is_surplus(trial) for trial in trials)
         if draws >= _MOST_DRAWS_PER_TRIAL * self._config.trials + 10:
+            if any(trial.state == TrialState.RUNNING for trial in trials):
+                return None  # what is there is taught first
             raise EradioError(
                 f"{len(trials)} trials gave fewer than {self._config.trials} networks that can be taught. "
                 f"Look at the reasons with `optuna trials`, or ask for fewer trials or a larger space."

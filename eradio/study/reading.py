@@ -68,7 +68,8 @@ def read_records(folder: Path, studies: Mapping[Kind, Study]) -> list[TrialRecor
     for role in roles:
         for trial in _ended(studies[role]):
             path = folder / f"{role}s" / f"{origin(trial):04d}" / RECORD
-            if path.exists():
+            # One that was lost for the last time just before it could be told counts for nothing in the study.
+            if path.exists() and trial.user_attrs.get(END) != "lost":
                 records.append(_record_at(path, path.stat().st_mtime_ns))
             else:
                 records.append(_record_of(trial, role))

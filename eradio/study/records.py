@@ -121,9 +121,12 @@ class FinalistRecord(Description):
 
 def front_of(trials: Sequence[TrialRecord], role: Role) -> list[TrialRecord]:
     """Networks of a role that were taught to the end and that no other dominates, the fastest first."""
-    some = [one for one in trials if one.role == role and one.state == "complete" and one.duplicate_of is None]
-    points = [(-one.measurement.throughput.value, one.score.loss) for one in some if one.measurement and one.score]
-    return [some[index] for index in front(points)]
+    some = [
+        (one, (-one.measurement.throughput.value, one.score.loss))
+        for one in trials
+        if one.role == role and one.state == "complete" and one.duplicate_of is None and one.measurement and one.score
+    ]
+    return [some[index][0] for index in front([point for _, point in some])]
 
 
 class StudyRecords(Description):

@@ -12,6 +12,7 @@ from eradio.front import front
 from eradio.study.budget import open_places, places, spent
 from eradio.study.config import StudyConfig
 from eradio.study.holding import Kind
+from eradio.study.telling import HALTED
 from eradio.study.trials import (
     END,
     JOB,
@@ -148,10 +149,13 @@ def standing(
 
 
 def _end(trial: FrozenTrial) -> str:
-    """The state is the storage's own, and the code is ours: a worker may have been ended between the two."""
+    """The state and what goes with it are the storage's own; a code alone may be of one who came too late."""
     code = str(trial.user_attrs.get(END, "failed"))
     if trial.state == TrialState.COMPLETE:
-        return code if code in ("halted", "infeasible", "duplicate") else "complete"
+        if is_duplicate(trial):
+            return "duplicate"
+        broken = {name for name, value in trial.constraints.items() if value > 0}
+        return "halted" if HALTED in broken else "infeasible" if broken else "complete"
     return "lost" if code in ("complete", "halted") else code
 
 

@@ -64,14 +64,16 @@ def work(run: Run, stop: Stop, show: Status) -> None:
         EradioError: the study cannot go on.
     """
     show.show("starting", None, 0, 0)
-    _fill(run, show, range(run.config.recipe.steps), "teacher targets")
     ledger = run.ledger
     with Beating(partial(_sign_of_life, ledger), run.config.lease):
+        if not _filled(run, show, range(run.config.recipe.steps), "teacher targets"):
+            return
         desk = Desk(run, run.config.rungs, run.cohort, lambda: stop() > 0, show.show)
         _until(desk, stop, show, ledger, ledger.claim, ledger.finished)
         if run.config.finalists and not ledger.asked_to_stop():
             chosen = finalists.chosen_in(run)
-            _fill(run, show, range(run.config.recipe.steps, run.config.finalist_steps), "finalists' targets")
+            if not _filled(run, show, range(run.config.recipe.steps, run.config.finalist_steps), "finalists' targets"):
+                return
             desk = Desk(run, (run.config.finalist_steps,), run.cohort, lambda: stop() > 0, show.show)
             claim = partial(ledger.claim_finalist, chosen)
             _until(desk, stop, show, ledger, claim, partial(ledger.finalists_finished, chosen))
@@ -119,12 +121,18 @@ def _until(
             raise
 
 
-def _fill(run: Run, show: Status, steps: range, what: str) -> None:
+def _filled(run: Run, show: Status, steps: range, what: str) -> bool:
+    """Fill the teacher cache, where there is one; False if the study is to stop meanwhile."""
     if not isinstance(run.targets, CachedTargets):
-        return
-    missing = run.cached.missing(run.pages(steps))
+        return True
+    missing, looked = run.cached.missing(run.pages(steps)), time.monotonic()
     for done, _ in enumerate(run.cached.fill(missing)):
         show.show(what, None, done, len(missing))
+        if time.monotonic() - looked > _MOST_IDLE_SECONDS:
+            looked = time.monotonic()
+            if run.ledger.asked_to_stop() is not None:
+                return False
+    return True
 
 
 def worker(folder: Path, config: StudyConfig, console: Console) -> int:

@@ -428,6 +428,26 @@ def test_a_space_that_is_used_up_is_one_sentence(tmp_path: Path) -> None:
         ledger.claim()
 
 
+def test_a_space_that_is_used_up_ends_a_study_only_after_what_is_there(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path, trials=3, space=TWO_NETWORKS, rivals=0)
+    held = [_claim(ledger), _claim(ledger)]
+    assert ledger.claim() is None
+    for claim in held:
+        ledger.tell(claim, _record(claim))
+    with pytest.raises(EradioError, match="fewer than 3 networks"):
+        ledger.claim()
+
+
+def test_a_record_whose_last_attempt_was_lost_counts_for_nothing(tmp_path: Path) -> None:
+    for _ in range(MOST_LOST):
+        claim = _claim(_dying(tmp_path, trials=1, rivals=0))
+    write_json(claim.folder / RECORD, _record(claim, loss=0.25).model_dump(mode="json"))
+    other = _complete(_ledger(tmp_path, trials=1, rivals=0))
+    records = read_records(tmp_path, _studies(tmp_path))
+    assert [(record.number, record.end) for record in records] == [(0, "lost"), (other.number, "complete")]
+    assert [trial.number for trial in _studies(tmp_path)["candidate"].best_trials] == [other.number]
+
+
 def test_a_named_network_outside_the_space_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(EradioError, match="not in the space 'tiny'"):
         _ledger(tmp_path).enqueue([named("e_radio_b")])

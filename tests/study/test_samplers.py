@@ -12,10 +12,24 @@ from eradio.study.samplers import KINDS, sampler
 
 SPACE = SearchSpace.named("tiny")
 PACKAGE = '''
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 class OneSampler(RandomSampler):
     """Another one."""
+
+class ChoosingSampler(BaseSampler):
+    """Decides before each trial which sampler it is, as an automatic one does."""
+    def __init__(self, seed):
+        self._seed, self._chosen = seed, RandomSampler(seed=seed)
+    def before_trial(self, study, trial):
+        together = {"multivariate": True, "group": True, "constant_liar": True}
+        self._chosen = TPESampler(seed=self._seed, n_startup_trials=8, **together)
+    def infer_relative_search_space(self, study, trial):
+        return self._chosen.infer_relative_search_space(study, trial)
+    def sample_relative(self, study, trial, search_space):
+        return self._chosen.sample_relative(study, trial, search_space)
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        return self._chosen.sample_independent(study, trial, param_name, param_distribution)
 
 class Seedless(BaseSampler):
     def __init__(self): ...
@@ -110,10 +124,30 @@ def test_a_sampler_of_a_local_registry(registry, monkeypatch):
     assert StudyConfig(sampler="hub:samplers/only").sampler == "hub:samplers/only"
 
 
+def test_a_sampler_that_decides_before_a_trial_which_one_it_is(registry):
+    one, other = study(0, "hub:samplers/x:ChoosingSampler"), study(0, "tpe")
+    assert [draw(one) for _ in range(30)] == [draw(other) for _ in range(30)]
+
+
+def test_a_sampler_that_has_come_to_rest_is_helped_by_chance():
+    def distinct(marked):
+        one, known = study(0, "tpe"), {}
+        for _ in range(80):
+            trial = one.ask()
+            width = trial.suggest_int("width", 1, 64)
+            if marked and width in known:
+                trial.set_user_attr("duplicate_of", known[width])
+            known.setdefault(width, trial.number)
+            one.tell(trial, [float(abs(width - 7)), -float(abs(width - 7))])
+        return len(known)
+
+    assert distinct(marked=True) > distinct(marked=False)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("samplers/x", "offers hub:samplers/x:OneSampler, hub:samplers/x:Seedless"),
+        ("samplers/x", "offers hub:samplers/x:ChoosingSampler, hub:samplers/x:OneSampler, hub:samplers/x:Seedless"),
         ("samplers/x:Other", "offers"),
         ("samplers/x:Seedless", "takes no seed"),
         ("samplers/empty", "holds no sampler"),

@@ -48,7 +48,8 @@ def _trials() -> list[optuna.trial.FrozenTrial]:
               decision_at_30=went, words="c2f"),
         trial(1, done, [0.4, 500.0], 30, end="complete", images_per_second=500.0, halted=0, seconds=1800.0, **rung,
               decision_at_30=went),
-        trial(2, done, [0.3, 9000.0], 20, end="halted", images_per_second=9000.0, halted=1, seconds=900.0, **rung,
+        # Somebody took it for lost in the moment in which its worker told it.
+        trial(2, done, [0.3, 9000.0], 20, end="lost", images_per_second=9000.0, halted=1, seconds=900.0, **rung,
               decision_at_30=stayed),
         trial(3, TrialState.FAIL, None, 0, end="lost", **rung, decision_at_30=went),
         trial(4, TrialState.RUNNING, None, 0, retry_of=3, attempt=2, lease=lease, **rung, decision_at_30=went),

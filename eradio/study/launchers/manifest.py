@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from eradio.description import digest_of
 from eradio.study.launchers.base import THREADS, Job, supervised
 from eradio.study.restarts import ASKED, MEND, PASSING
 
@@ -13,6 +14,9 @@ RUNS, STUDY = "/runs", "/study"
 
 _KEY = "study.yaml"
 """What the study's file is called there: its own name may have signs that a ConfigMap's key may not."""
+
+_LONGEST_NAME = 52
+"""Of a Job, whose pods get eleven more letters of at most 63."""
 
 LABEL = "eradio/launch"
 
@@ -23,8 +27,13 @@ _INDEX = "$(JOB_COMPLETION_INDEX)"
 
 
 def object_name(job: Job) -> str:
-    """The name of the job's objects: lower-case letters, digits and dashes, as Kubernetes wants them."""
-    return re.sub(r"[^a-z0-9]+", "-", f"eradio-{job.study}-{job.name}".lower()).strip("-")[-52:].strip("-")
+    """The name of the job's objects, in lower-case letters, digits and dashes, as Kubernetes wants them.
+
+    No other study or run folder has the same, though their names may be alike when such letters are all that is left.
+    """
+    study, own = (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in (job.study, job.name))
+    start = f"eradio-{study}"[: _LONGEST_NAME - len(own) - 8].strip("-")
+    return f"{start}-{own}-{digest_of([job.study, str(job.run)])[:6]}"
 
 
 def manifests(job: Job, options: dict[str, str]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from optuna.trial import Trial, TrialState
 from eradio.study.samplers import sampler
 from eradio.study.simulator.scenario import EACH, Scenario
 from eradio.study.simulator.table import Member, Table
+from eradio.study.trials import DUPLICATE
 
 
 @dataclass(eq=False)
@@ -61,6 +62,7 @@ class Desk:
             if twin is None:
                 self._known[member.network] = Candidate(trial, member)
                 return self._known[member.network]
+            trial.set_user_attr(DUPLICATE, twin.trial.number)
             if twin.values:
                 self._tell(trial, twin.values, twin.left)
             else:

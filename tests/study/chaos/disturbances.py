@@ -48,20 +48,21 @@ class Disturber:
     began: float = field(default_factory=time.monotonic)
 
     def once(self) -> None:
-        """Do one thing, drawn by chance."""
+        """Do one thing: each once, in the order in which they stand here, then by chance."""
         ways: list[tuple[int, Callable[[], str | None]]] = [
             (5, self._kill_worker),
-            (2, self._kill_supervisor),
             (3, self._pause),
             (2, self._restart_database),
-            (1, self._crash_database),
             (2, self._take_room),
+            (2, self._kill_supervisor),
+            (1, self._crash_database),
             (2, self._terminate),
             (1, self._preempt),
             *([(2, self._requeue)] if self.cluster.slurm is not None else []),
         ]
-        (way,) = self.random.choices([way for _, way in ways], [weight for weight, _ in ways])
-        name = way.__name__.strip("_").replace("_", " ")
+        missing = [way for _, way in ways if _name(way) not in self.done]
+        (way,) = missing[:1] or self.random.choices([way for _, way in ways], [weight for weight, _ in ways])
+        name = _name(way)
         said = way()
         if said is not None:
             self.done[name] += 1
@@ -177,6 +178,10 @@ class Disturber:
                     return None
                 found.add(own.owner.pid)
         return found
+
+
+def _name(way: Callable[[], str | None]) -> str:
+    return way.__name__.strip("_").replace("_", " ")
 
 
 def losses(trials: Sequence[FrozenTrial]) -> Counter[int]:

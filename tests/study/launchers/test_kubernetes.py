@@ -1,6 +1,7 @@
 """The manifest of a Kubernetes Job, against the interface's own schema; no cluster is asked."""
 
 import json
+import re
 from pathlib import Path
 
 import kubernetes_validate
@@ -11,6 +12,7 @@ from eradio.errors import EradioError
 from eradio.study.launchers import records
 from eradio.study.launchers.base import Job, Resources, launched_by
 from eradio.study.launchers.kubernetes import KubernetesLauncher, read_answer
+from eradio.study.launchers.manifest import object_name
 from tests.contracts.launcher import SECRET, RenderingContract
 
 VERSIONS = ("1.29", "1.33", kubernetes_validate.latest_version())
@@ -47,7 +49,7 @@ class TestKubernetes(RenderingContract):
         config, one = _objects(launcher, real)
         spec, pod = one["spec"], one["spec"]["template"]["spec"]
         (worker,) = pod["containers"]
-        assert one["metadata"]["name"] == "eradio-my-study-kubernetes-1"
+        assert re.fullmatch("eradio-my-study-kubernetes-1-[0-9a-f]{6}", one["metadata"]["name"])
         assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 5, 5)
         study, run = "/study/study.yaml", "/runs/run"
         assert worker["command"][-8:] == ["python", "-m", "eradio", "worker", "--config", study, "--out", run]
@@ -149,7 +151,7 @@ class TestKubernetes(RenderingContract):
         monkeypatch.chdir(plain.folder)
         options = Resources(options=(*OPTIONS, "--namespace=research"))
         launched = records.begin("kubernetes", plain.model_copy(update={"resources": options}))
-        assert launched.details == {"object": "eradio-mine-first-1", "namespace": "research"}
+        assert launched.details == {"object": object_name(launched.job), "namespace": "research"}
         assert [one.state for one in launcher.state(launched)] == ["running", "waiting", "waiting"]
         launcher.stop(launched, 30)
         asked = [line.removeprefix("--namespace research ") for line in Path("asked").read_text().splitlines()]
@@ -160,6 +162,18 @@ class TestKubernetes(RenderingContract):
             ["delete", "configmaps"],
         ]
         assert (plain.logs / "job.yaml").read_text() == launcher.render(launched.job)
+
+    def test_no_two_studies_or_run_folders_share_a_name(self, plain):
+        jobs = [
+            plain.model_copy(update={"study": study, "run": plain.folder / run})
+            for study in ("a_b", "a.b", "Über" * 40)
+            for run in ("one", "two")
+        ]
+        names = [object_name(job) for job in jobs]
+        assert len(set(names)) == len(names)
+        for name in names:
+            assert re.fullmatch("[a-z]([a-z0-9-]{,50}[a-z0-9])", name)
+            assert f"-{plain.name}-" in name
 
     def test_without_an_answer_nothing_is_known(self, launcher, plain, monkeypatch):
         monkeypatch.setenv("PATH", str(plain.folder))
