@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import optuna
+from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import Trial, TrialState
 
 from eradio.study.samplers import sampler
-from eradio.study.simulator.scenario import EACH, Scenario
+from eradio.study.simulator.scenario import AS_IT_COMES, EACH, Scenario
 from eradio.study.simulator.table import Member, Table
 from eradio.study.trials import DUPLICATE
 
@@ -27,6 +28,12 @@ class Candidate:
     """How many rungs it had still before it when it was halted."""
 
 
+def _sampler(scenario: Scenario) -> BaseSampler:
+    if scenario.sampler == AS_IT_COMES:
+        return TPESampler(seed=scenario.seed)
+    return sampler("random" if scenario.sampler == EACH else scenario.sampler, scenario.seed, scenario.latest)
+
+
 class Desk:
     """Asks and tells as `eradio.study.ledger` does: what is known already is neither taught again nor counted."""
 
@@ -35,10 +42,7 @@ class Desk:
         self._table = table
         self._scenario = scenario
         self._known: dict[str, Candidate] = {}
-        kind = "random" if scenario.sampler == EACH else scenario.sampler
-        self._study = optuna.create_study(
-            directions=["minimize", "maximize"], sampler=sampler(kind, scenario.seed, scenario.latest)
-        )
+        self._study = optuna.create_study(directions=["minimize", "maximize"], sampler=_sampler(scenario))
         self._order = self._by_chance() if scenario.sampler == EACH else []
         self.trials = 0
 

@@ -9,7 +9,7 @@ from eradio.errors import EradioError
 from eradio.study.halving import Halving
 from eradio.study.simulator.table import Table
 
-EACH = "each"
+EACH, AS_IT_COMES = "each", "optuna's"
 
 
 class Scenario(Description):
@@ -17,7 +17,8 @@ class Scenario(Description):
 
     engine: str = "openvino"
     sampler: str = "tpe"
-    """As in `eradio.study.samplers`; or `each`, chance that puts nothing back, for a table that is not whole."""
+    """As in `eradio.study.samplers`; or `each`, chance that puts nothing back, for a table that is not whole; or
+    `optuna's`, its TPE as it comes: each parameter alone, of all trials."""
     latest: int | None = Field(default=None, ge=1)
     """Of how many trials the sampler learns beside the front; as `eradio.study.samplers.LATEST` has it if not given."""
     seed: int = Field(default=0, ge=0)
