@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from eradio.front import hypervolume
 from eradio.study.config import StudyConfig
-from eradio.study.trials import SECONDS, is_duplicate, is_surplus, origin, to_be_retried, waits_again
+from eradio.study.trials import SECONDS, is_duplicate, is_feasible, is_surplus, origin, to_be_retried, waits_again
 
 
 def open_places(config: StudyConfig, trials: Sequence[FrozenTrial], began: float) -> int:
@@ -50,11 +50,7 @@ def reached_hypervolume(config: StudyConfig, trials: Sequence[FrozenTrial]) -> f
     goal = config.budget.goal
     if goal is None:
         return 0.0
-    points = [
-        (trial.values[0], -trial.values[1])
-        for trial in trials
-        if trial.state == TrialState.COMPLETE and all(value <= 0 for value in trial.constraints.values())
-    ]
+    points = [(trial.values[0], -trial.values[1]) for trial in trials if is_feasible(trial)]
     return hypervolume(points, (goal.loss, -goal.throughput))
 
 

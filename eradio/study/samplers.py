@@ -167,8 +167,8 @@ class RepeatableSampler(BaseSampler):
 
     def _at_rest(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether to let chance draw: as likely as the latest draws were of networks that were known already."""
-        before = study._storage.get_all_trials(study._study_id, deepcopy=False)[: trial.number][-_LOOKED_BACK:]
-        known = sum(map(is_duplicate, before))
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        known = sum(map(is_duplicate, trials[max(0, trial.number - _LOOKED_BACK) : trial.number]))
         return self._seed_of(trial.number, "explores") < 2**32 * known / _LOOKED_BACK
 
 

@@ -21,6 +21,7 @@ from eradio.study.trials import (
     attempt,
     decision,
     is_duplicate,
+    is_feasible,
     lease,
     loss_key,
     origin,
@@ -195,8 +196,7 @@ def _front(trials: Sequence[FrozenTrial], target: int) -> tuple[FrontPoint, ...]
     found = []
     for trial in trials:
         speeds = throughputs(trial)
-        feasible = all(value <= 0 for value in trial.constraints.values())
-        if trial.state == TrialState.COMPLETE and feasible and speeds is not None:
+        if is_feasible(trial) and speeds is not None:
             found.append(FrontPoint(origin(trial), trial.values[0], speeds[target], trial.user_attrs.get(WORDS, "")))
     edge = front(np.array([(-point.throughput, point.loss) for point in found]).reshape(-1, 2))
     return tuple(found[index] for index in edge)

@@ -72,6 +72,11 @@ def is_duplicate(trial: FrozenTrial) -> bool:
     return DUPLICATE in trial.user_attrs
 
 
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Whether it is complete and keeps all constraints: taught to the end, and what a user asked for."""
+    return trial.state == TrialState.COMPLETE and all(value <= 0 for value in trial.constraints.values())
+
+
 def is_surplus(trial: FrozenTrial) -> bool:
     """Whether it was drawn for a place that another worker had filled."""
     return trial.state == TrialState.FAIL and trial.user_attrs.get(END) == "surplus"

@@ -12,6 +12,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from eradio.front import front
+from eradio.study.trials import is_feasible
 
 
 class Shown:
@@ -46,7 +47,7 @@ class Shown:
         candidates = [*sorted(self._open), *range(self._seen, len(known))]
         new = [known[number] for number in candidates if known[number].state.is_finished()]
         self._seen, self._open = len(known), set(candidates) - {trial.number for trial in new}
-        rivals = [*self._front, *filter(_is_feasible, new)]
+        rivals = [*self._front, *filter(is_feasible, new)]
         if len(rivals) == len(self._front):
             return
         rivals.sort(key=lambda trial: trial.number)
@@ -72,7 +73,3 @@ class BoundedStudy(Study):
     ) -> list[FrozenTrial]:
         wanted = [trial for trial in self._shown if states is None or trial.state in states]
         return copied(wanted) if deepcopy else wanted
-
-
-def _is_feasible(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.COMPLETE and all(value <= 0 for value in trial.constraints.values())
