@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from eradio.cli_study import FILE, STUDY_COMMANDS, console
-from eradio.errors import EradioError
+from eradio.errors import EradioError, complain
 from eradio.files import disk_error
 
 
@@ -324,5 +324,5 @@ def run_command(arguments: list[str]) -> int:
 
 
 def _complain(text: str, status: int) -> int:
-    print(f"eradio: {text}", file=sys.stderr)
+    complain(text)
     return status

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from eradio.collecting import uncollected
-from eradio.errors import EradioError
+from eradio.errors import EradioError, StorageDownError, complain
 
 if TYPE_CHECKING:
     from eradio.study.run import Run
@@ -81,7 +81,6 @@ def worker(config: Path | None, out: Path | None) -> int:
     Ends with 0 when nothing is left to do, 1 when somebody must mend something, 75 when something may pass by itself,
     and 143 when it was asked to stop (SIGTERM, SIGUSR2) and has handed back what it held.
     """
-    from eradio.errors import StorageDownError
     from eradio.study.config import DEFAULT, read_config
     from eradio.study.restarts import PASSING
     from eradio.study.worker import worker as be_worker
@@ -90,7 +89,7 @@ def worker(config: Path | None, out: Path | None) -> int:
     try:
         return be_worker(out or Path("runs") / study.name, study, console())
     except StorageDownError as error:
-        print(f"eradio: {error}", file=sys.stderr)
+        complain(str(error))
         return PASSING
 
 

@@ -1,6 +1,8 @@
 """The one exception whose text is meant for the user."""
 
 import re
+import sys
+from contextlib import suppress
 
 _SHORT = re.compile(
     r"out of memory|not enough memory|(can't|cannot|could not|failed to|unable to) allocate|bad_alloc|alloc\w* fail"
@@ -27,6 +29,12 @@ class MachineError(EradioError):
 
 class StorageDownError(MachineError):
     """The study's storage does not answer at the moment; the same call may well succeed a little later."""
+
+
+def complain(text: str) -> None:
+    """Say on standard error what went wrong; where that cannot be written either, the exit status has to say it."""
+    with suppress(OSError):
+        print(f"eradio: {text}", file=sys.stderr, flush=True)
 
 
 def networks_own(error: Exception) -> bool:

@@ -1,5 +1,7 @@
 """The command line: help with examples, and one clear line for every mistake."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -95,3 +97,8 @@ def test_a_mistake_is_one_clear_line(
     assert error.startswith("eradio: ")
     assert error.count("\n") == 1, error
     assert words in error
+
+
+def test_a_mistake_that_cannot_even_be_said_has_its_status() -> None:
+    with open("/dev/full", "wb") as full:
+        assert subprocess.run([sys.executable, "-m", "eradio", "report"], stderr=full).returncode == 2

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from eradio.description import Description
-from eradio.errors import EradioError
+from eradio.errors import EradioError, complain
 from eradio.files import disk_error, read_json, write_json
 from eradio.study.processes import end_with_parent
 from eradio.study.restarts import ASKED, MEND, PASSED_ON, Rules, Tries, described, outcome, status_of
 
 _TAIL_BYTES = 65536
+_OWN = "eradio: "
 _OTHERS = ("slurmstepd",)
 """Slurm's own lines stand in the same file, and are no words of the worker's."""
 
@@ -224,7 +225,7 @@ class _Supervisor:
             handle.seek(max(offset, self._length() - _TAIL_BYTES))
             said = handle.read().decode("utf-8", "replace").strip().splitlines()
             lines = [line for line in said if not line.startswith(_OTHERS)]
-            if "Traceback (most recent call last):" in lines:
+            if "Traceback (most recent call last):" in lines and not lines[-1].startswith(_OWN):
                 return f"It failed unexpectedly ({lines[-1]}); the whole story is in {self._log}."
             if lines and outcome(returncode) != "death":
                 return lines[-1]
@@ -275,7 +276,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         status = supervise(command, options.rules, log=options.log, note=options.note).status
     except EradioError as error:
-        print(f"eradio: {error}", file=sys.stderr)
+        complain(str(error))
         return MEND
     return MEND if status is None else status
 

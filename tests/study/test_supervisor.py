@@ -23,6 +23,13 @@ open(sys.argv[1], "w").write(" ".join(lines[1:]))
 print("A sentence about", lines[0], file=sys.stderr)
 if lines[0] == "oops":
     raise ValueError("something unforeseen")
+if lines[0] == "logged":
+    import logging
+    try:
+        raise ValueError("a library's own")
+    except ValueError:
+        logging.exception("It goes on")
+    sys.exit("eradio: Mend it.")
 if int(lines[0]) < 0:
     os.kill(os.getpid(), -int(lines[0]))
 sys.exit(int(lines[0]))
@@ -71,6 +78,10 @@ def test_an_unforeseen_error_points_to_its_story(ends, log):
     note = ends("oops 0")
     assert (note.status, note.starts) == (1, 1)
     assert note.words == f"It failed unexpectedly (ValueError: something unforeseen); the whole story is in {log}."
+
+
+def test_a_sentence_of_its_own_counts_for_more_than_what_a_library_logged_before(ends):
+    assert ends("logged 0").words == "eradio: Mend it."
 
 
 def test_passing_troubles_are_waited_for_however_many(ends):

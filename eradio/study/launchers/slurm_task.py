@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from eradio.errors import EradioError
+from eradio.errors import EradioError, complain
 from eradio.study.restarts import ASKED, MEND
 from eradio.study.supervisor import Note, parsed, supervise
 
@@ -38,10 +38,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         note = supervise(command, options.rules, log=options.log, note=options.note)
     except EradioError as error:
-        print(f"eradio: {error}", file=sys.stderr)
+        complain(str(error))
         return MEND
     if goes_on(note) and (wrong := queue_again(os.environ)):
-        print(f"eradio: {wrong}", file=sys.stderr, flush=True)
+        complain(wrong)
     return MEND if note.status is None else note.status
 
 

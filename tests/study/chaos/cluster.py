@@ -20,9 +20,9 @@ RULES = Rules(first_wait=0.5, longest_wait=4.0, deaths=1000, patience=20.0)
 
 @dataclass(frozen=True)
 class Alive:
-    """A worker's process and its supervisor's."""
+    """A worker's process and its supervisor's, with the name under which it is launched."""
 
-    launch: str
+    name: str
     pid: int
     supervisor: int
 
@@ -71,7 +71,7 @@ class Cluster:
                         if {str(self.run), "worker"} <= {*_arguments(note.pid)} and str(note_file) in _arguments(
                             parent
                         ):
-                            yield Alive(one.job.name, note.pid, parent)
+                            yield Alive(f"{one.job.name}/{number}", note.pid, parent)
 
     def words(self) -> list[tuple[str, int | None, str]]:
         """How each worker that has ended for good has ended: its name, its status and its last words."""

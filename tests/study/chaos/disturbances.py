@@ -34,6 +34,7 @@ class Disturber:
         log: where everything is written down, with its time.
         done: how often each thing was done.
         spared: how often nothing was done for the reason above.
+        no_room: names of the workers whose files, their logs too, may not grow any more.
     """
 
     cluster: Cluster
@@ -44,7 +45,7 @@ class Disturber:
     done: Counter[str] = field(default_factory=Counter)
     spared: int = 0
     paused: list[tuple[float, Alive]] = field(default_factory=list)
-    no_room: set[int] = field(default_factory=set)
+    no_room: set[str] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
 
     def once(self) -> None:
@@ -124,7 +125,7 @@ class Disturber:
             return None
         with suppress(ProcessLookupError):
             resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (_ROOM_BYTES, resource.RLIM_INFINITY))
-            self.no_room.add(worker.pid)
+            self.no_room.add(worker.name)
         return f"{worker.pid} may write no file of more than {_ROOM_BYTES} bytes"
 
     def _terminate(self) -> str | None:
