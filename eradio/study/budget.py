@@ -1,26 +1,29 @@
-"""What a study has spent, and whether it may begin another candidate."""
+"""What a study has spent, and what it may still begin."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
 from eradio.front import hypervolume
 from eradio.study.config import StudyConfig
+from eradio.study.holding import Kind
 from eradio.study.trials import SECONDS, is_duplicate, is_feasible, is_surplus, origin, to_be_retried, waits_again
 
+Trials = Mapping[Kind, Sequence[FrozenTrial]]
 
-def open_places(config: StudyConfig, trials: Sequence[FrozenTrial], began: float) -> int:
+
+def open_places(config: StudyConfig, trials: Trials, began: float) -> int:
     """How many more candidates may be begun.
 
     Args:
         config: with the budget.
-        trials: of the candidates' study.
+        trials: of the study.
         began: when the study was begun, in seconds of the system's clock.
     """
     if spent(config, trials, began) is not None:
         return 0
-    return config.trials - len(places(trials))
+    return config.trials - len(places(trials["candidate"]))
 
 
 def places(trials: Sequence[FrozenTrial]) -> set[int]:
@@ -29,20 +32,31 @@ def places(trials: Sequence[FrozenTrial]) -> set[int]:
     return taken | {origin(trial) for trial in to_be_retried(trials)}
 
 
-def spent(config: StudyConfig, trials: Sequence[FrozenTrial], began: float) -> str | None:
-    """Which part of the budget is used up, as a sentence; None if none is. Trials are counted elsewhere."""
+def spent(config: StudyConfig, trials: Trials, began: float) -> str | None:
+    """Why no candidate may be begun any more, as a sentence; None if one may. Trials are counted elsewhere."""
+    late = out_of_time(config, trials, began)
+    if late is not None or config.budget.goal is None:
+        return late
+    reached, asked = reached_hypervolume(config, trials["candidate"]), config.budget.goal.hypervolume
+    if reached < asked:
+        return None
+    return f"the front's hypervolume is {reached:.4g}, and {asked:g} was asked for"
+
+
+def out_of_time(config: StudyConfig, trials: Trials, began: float) -> str | None:
+    """Why nothing may be begun any more, no baseline and no finalist either, as a sentence; None if something may."""
     budget = config.budget
     if budget.hours is not None and time.time() - began >= budget.hours * 3600:
         return f"the {budget.hours:g} hours of the budget have gone by"
-    if budget.device_hours is not None:
-        used = sum(trial.user_attrs.get(SECONDS, 0.0) for trial in trials) / 3600
-        if used >= budget.device_hours:
-            return f"{used:.2f} device hours are used, of {budget.device_hours:g}"
-    if budget.goal is not None:
-        reached = reached_hypervolume(config, trials)
-        if reached >= budget.goal.hypervolume:
-            return f"the front's hypervolume is {reached:.4g}, and {budget.goal.hypervolume:g} was asked for"
+    if budget.device_hours is not None and (used := device_hours(trials)) >= budget.device_hours:
+        return f"{used:.2f} device hours are used, of {budget.device_hours:g}"
     return None
+
+
+def device_hours(trials: Trials) -> float:
+    """What was spent on measuring and teaching, by all workers together."""
+    seconds: float = sum(trial.user_attrs.get(SECONDS, 0.0) for some in trials.values() for trial in some)
+    return seconds / 3600
 
 
 def reached_hypervolume(config: StudyConfig, trials: Sequence[FrozenTrial]) -> float:

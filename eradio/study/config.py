@@ -26,7 +26,7 @@ class Goal(Description):
 
 
 class Budget(Description):
-    """Where a study ends before it has completed its trials; no candidate is begun beyond it."""
+    """Where a study ends before it has completed its trials: beyond its time nothing, beyond its goal no candidate."""
 
     device_hours: float | None = Field(None, gt=0, description="of all workers together, measuring and teaching")
     hours: float | None = Field(None, gt=0, description="on the wall, since the study was begun")

@@ -15,7 +15,7 @@ from eradio.errors import EradioError
 from eradio.files import read_json, sweep, write_json
 from eradio.profile import Measurement
 from eradio.search_space import Architecture, Network, SearchSpace, named, parse_network
-from eradio.study.budget import open_places, places, spent
+from eradio.study.budget import Trials, open_places, out_of_time, places, spent
 from eradio.study.config import StudyConfig
 from eradio.study.halving import Decision, judge
 from eradio.study.holding import Claim, Holding, Kind
@@ -32,7 +32,6 @@ from eradio.study.trials import (
     JOB,
     STEPS,
     THROUGHPUT,
-    UNDER_WAY,
     EndedError,
     attempt,
     decision,
@@ -46,6 +45,7 @@ from eradio.study.trials import (
     pop,
     successors,
     throughputs,
+    to_be_begun,
     to_be_retried,
     waits_again,
 )
@@ -131,6 +131,8 @@ class Ledger:
     def claim_finalist(self, jobs: Sequence[str]) -> Claim | None:
         """The next of some trained networks that are to be taught for longer, each named by its folder."""
         self.recover()
+        if self._late():
+            return None
         study = self._studies["finalist"]
         known = {_job(trial) for trial in study.get_trials(deepcopy=False) if not is_duplicate(trial)}
         for job in jobs:
@@ -140,30 +142,33 @@ class Ledger:
 
     @patient
     def finalists_finished(self, jobs: Sequence[str]) -> bool:
-        """Whether all of these have ended."""
+        """Whether all of these have ended, or the time has come to an end for those that are left."""
         trials = self._studies["finalist"].get_trials(deepcopy=False)
+        if any(trial.state == TrialState.RUNNING for trial in trials):
+            return False
         ended = {_job(trial) for trial in trials if trial.state.is_finished()}
-        busy = any(trial.state in UNDER_WAY for trial in trials) or to_be_retried(trials)
-        return not busy and all((job, self._config.finalist_steps) in ended for job in jobs)
-
-    @patient
-    def open(self) -> bool:
-        """Whether another candidate may be begun."""
-        trials = self._studies["candidate"].get_trials(deepcopy=False)
-        return open_places(self._config, trials, self.began) > 0
+        left = to_be_begun(trials) or any((job, self._config.finalist_steps) not in ended for job in jobs)
+        return not left or self._late()
 
     @patient
     def finished(self) -> bool:
-        """Whether all candidates and baselines have ended."""
-        trials = self._studies["candidate"].get_trials(deepcopy=False)
+        """Whether all candidates and baselines have ended, or no time is left for the others."""
+        trials = self._trials()
         if open_places(self._config, trials, self.began) > 0:
             return False
+        candidates, rivals = trials["candidate"], trials["baseline"]
+        if any(trial.state == TrialState.RUNNING for trial in (*candidates, *rivals)):
+            return False
         # A named candidate may wait beyond the last place, and an attempt beyond the budget, for a larger one.
-        again = spent(self._config, trials, self.began) is None
-        pending = any(trial.state == TrialState.RUNNING or (again and waits_again(trial)) for trial in trials)
-        rivals = self._studies["baseline"].get_trials(deepcopy=False)
-        busy = any(trial.state in UNDER_WAY for trial in rivals)
-        return not (pending or busy or (again and to_be_retried(trials)) or to_be_retried(rivals))
+        again = any(waits_again(trial) for trial in candidates) or to_be_retried(candidates)
+        if again and spent(self._config, trials, self.began) is None:
+            return False
+        return not to_be_begun(rivals) or out_of_time(self._config, trials, self.began) is not None
+
+    @patient
+    def out_of_time(self) -> bool:
+        """Whether nothing may be begun any more, of whatever kind."""
+        return self._late()
 
     @patient
     def measured(self, claim: Claim, measurements: Sequence[Measurement]) -> None:
@@ -214,7 +219,7 @@ class Ledger:
     @patient
     def used_up(self) -> str | None:
         """Which part of the budget is used up, if one is, so that no candidate goes on to another rung."""
-        return spent(self._config, self._studies["candidate"].get_trials(deepcopy=False), self.began)
+        return spent(self._config, self._trials(), self.began)
 
     @patient
     def reached(self, claim: Claim, steps: int) -> Decision:
@@ -263,6 +268,12 @@ class Ledger:
         if fail(claim.study, claim.trial, "pre-empted", reason):
             put_in_line(claim.study, frozen_at(claim.study, claim.trial.number))
 
+    def _trials(self) -> Trials:
+        return {kind: study.get_trials(deepcopy=False) for kind, study in self._studies.items()}
+
+    def _late(self) -> bool:
+        return out_of_time(self._config, self._trials(), self.began) is not None
+
     def _claim(self, kind: Kind) -> Claim | None:
         study, claim = self._studies[kind], None
         while claim is None and (trial := self._take(kind)) is not None:
@@ -277,10 +288,11 @@ class Ledger:
 
     def _take(self, kind: Kind) -> Trial | None:
         """A trial that nobody else has: one that is tried again, one that was put in line, or a new one."""
-        study = self._studies[kind]
-        trials = study.get_trials(deepcopy=False)
-        left = open_places(self._config, trials, self.began) if kind == "candidate" else 1
-        closed = kind == "candidate" and spent(self._config, trials, self.began) is not None
+        study, all_trials = self._studies[kind], self._trials()
+        trials = all_trials[kind]
+        left = open_places(self._config, all_trials, self.began) if kind == "candidate" else 1
+        ends = spent if kind == "candidate" else out_of_time
+        closed = ends(self._config, all_trials, self.began) is not None
         for one in sorted(trials, key=lambda trial: (attempt(trial) == 1, trial.number)):
             if one.state != TrialState.WAITING or closed or (left < 1 and not waits_again(one)):
                 continue

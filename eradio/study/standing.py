@@ -9,14 +9,13 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from eradio.front import front
-from eradio.study.budget import open_places, places, spent
+from eradio.study.budget import device_hours, open_places, out_of_time, places, spent
 from eradio.study.config import StudyConfig
 from eradio.study.holding import Kind
 from eradio.study.telling import HALTED
 from eradio.study.trials import (
     END,
     JOB,
-    SECONDS,
     WORDS,
     attempt,
     decision,
@@ -87,8 +86,9 @@ class Standing:
         taken: how many are done, under way or in line again.
         per_hour: candidates that ended within the last hour, or since the study was begun if that is later.
         left: about how long the rest takes at this rate; None if nothing tells.
-        device_hours: measuring and teaching of those that ended.
+        device_hours: measuring and teaching of all.
         finished: which part of the budget is used up, if one is.
+        late: whether it is one that binds baselines and finalists too.
         stop: what workers were asked to do, if anything.
     """
 
@@ -103,6 +103,7 @@ class Standing:
     left: timedelta | None
     device_hours: float
     finished: str | None
+    late: bool
     stop: str | None
 
 
@@ -127,7 +128,7 @@ def standing(
     rate = _rate(distinct, datetime.fromtimestamp(began), now)
     taken = len(places(trials))
     running = sum(trial.state == TrialState.RUNNING for trial in distinct)
-    rest = max(0, open_places(config, trials, began)) + running
+    rest = max(0, open_places(config, studies, began)) + running
     return Standing(
         asked=config.trials,
         taken=taken,
@@ -143,8 +144,9 @@ def standing(
         fronts=tuple(_front(distinct, number) for number in range(len(config.targets))),
         per_hour=rate,
         left=timedelta(hours=rest / rate) if rate else None,
-        device_hours=sum(trial.user_attrs.get(SECONDS, 0.0) for trial in trials) / 3600,
-        finished=spent(config, trials, began),
+        device_hours=device_hours(studies),
+        finished=spent(config, studies, began),
+        late=out_of_time(config, studies, began) is not None,
         stop=stop,
     )
 

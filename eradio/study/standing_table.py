@@ -56,7 +56,7 @@ def _notes(found: Standing) -> Iterator[str]:
         counts = (f"{one.ended} of {one.known} {one.name}" for one in found.others)
         yield f"Beside them {' and '.join(counts)} have ended."
     if found.finished:
-        yield f"No candidate is begun any more: {found.finished}."
+        yield f"{'Nothing' if found.late else 'No candidate'} is begun any more: {found.finished}."
     if found.stop == "drain":
         yield "Workers were asked to end after the trials that they hold; a search or launch takes that back."
     if found.stop == "now":

@@ -4,7 +4,7 @@ A candidate may take several trials, since one whose worker was lost is failed a
 the first of them, the origin, is the candidate's own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -94,6 +94,11 @@ def successors(trials: Iterable[FrozenTrial]) -> dict[tuple[int, int], FrozenTri
         if ORIGIN in trial.user_attrs:
             found.setdefault((origin(trial), attempt(trial)), trial)
     return found
+
+
+def to_be_begun(trials: Sequence[FrozenTrial]) -> bool:
+    """Whether one of them waits, or is to be tried again."""
+    return any(trial.state == TrialState.WAITING for trial in trials) or bool(to_be_retried(trials))
 
 
 def to_be_retried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:

@@ -72,7 +72,8 @@ def work(run: Run, stop: Stop, show: Status) -> None:
         _until(desk, stop, show, ledger, ledger.claim, ledger.finished)
         if run.config.finalists and not ledger.asked_to_stop():
             chosen = finalists.chosen_in(run)
-            if not _filled(run, show, range(run.config.recipe.steps, run.config.finalist_steps), "finalists' targets"):
+            longer = range(run.config.recipe.steps, run.config.finalist_steps)
+            if not ledger.out_of_time() and not _filled(run, show, longer, "finalists' targets"):
                 return
             desk = Desk(run, (run.config.finalist_steps,), run.cohort, lambda: stop() > 0, show.show)
             claim = partial(ledger.claim_finalist, chosen)

@@ -391,13 +391,39 @@ def test_device_hours_end_a_study_before_its_trials(tmp_path: Path) -> None:
     assert ledger.finished()
 
 
+def test_no_baseline_and_no_finalist_is_begun_when_the_time_is_used(tmp_path: Path) -> None:
+    budget = {"device_hours": 1.0}
+    ledger = _ledger(tmp_path, trials=1, rivals=2, finalist_steps=400, budget=budget)
+    ledger.enqueue([])
+    _complete(ledger)
+    rival = _claim(ledger)
+    assert rival.kind == "baseline"
+    ledger.note(rival, {"seconds": 3600.0})
+    assert ledger.claim() is None  # the second one waits
+    assert not ledger.finished()  # and the first one is taught to its end
+    ledger.tell(rival, _record(rival))
+    assert ledger.finished()
+    jobs = ["candidate-0000"]
+    assert ledger.claim_finalist(jobs) is None
+    assert ledger.finalists_finished(jobs)
+
+    larger = _ledger(tmp_path, trials=1, rivals=2, finalist_steps=400, budget={"device_hours": 2.0})
+    assert not larger.finished()
+    assert not larger.finalists_finished(jobs)
+    assert _claim(larger).kind == "baseline"
+    finalist = larger.claim_finalist(jobs)
+    assert finalist is not None
+    larger.note(finalist, {"seconds": 3600.0})
+    assert larger.out_of_time()
+    assert not larger.finalists_finished(jobs)
+
+
 def test_a_hypervolume_that_is_reached_ends_a_study_before_its_trials(tmp_path: Path) -> None:
     goal = {"hypervolume": 400.0, "loss": 1.0}
     ledger = _ledger(tmp_path, trials=9, rivals=0, budget={"goal": goal})
     _complete(ledger, 0.7)
-    assert ledger.open()
+    assert not ledger.finished()
     _complete(ledger, 0.5)  # 0.5 of loss times 1000 images/s
-    assert not ledger.open()
     assert ledger.finished()
 
 
