@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,15 @@ from eradio.collecting import uncollected
 from eradio.errors import EradioError, StorageDownError, complain
 
 if TYPE_CHECKING:
+    from eradio.study.config import StudyConfig
     from eradio.study.run import Run
 
 FILE = click.Path(path_type=Path)
 
 _config = click.option("--config", type=FILE, help="A study as YAML (default: the embedded study).")
 _out = click.option("--out", type=FILE, help="Run folder (default: runs/NAME).")
+_storage = click.option("--storage", help="URL of the trials' storage, without a password; instead of the study's own.")
+_name = click.option("--study-name", help="Name of the study, also of one that `optuna create-study` made.")
 
 
 def console() -> Console:
@@ -32,8 +36,8 @@ def console() -> Console:
 @click.option("--trials", type=int, help="Distinct candidates to complete.")
 @_out
 @click.option("--workers", type=int, help="Worker processes (default: one a core).")
-@click.option("--storage", help="URL of the trials' storage, without a password; instead of the study's own.")
-@click.option("--study-name", help="Name of the study, also of one that `optuna create-study` made.")
+@_storage
+@_name
 def search(
     config: Path | None,
     data: Path | None,
@@ -47,15 +51,9 @@ def search(
 
     The same command on another machine, with the same storage and run folder, joins it.
     """
-    from eradio.study.address import VARIABLE, refuse_password
-    from eradio.study.config import DEFAULT, read_config
     from eradio.study.search import search as run_search
 
-    if storage is not None:
-        refuse_password(storage)
-        if os.environ.get(VARIABLE, storage) != storage:
-            raise EradioError(f"--storage and {VARIABLE} differ. Leave one of them out.")
-    study = read_config(config or DEFAULT, data=data, trials=trials, storage=storage, name=study_name)
+    study = _study(config, storage, study_name, data=data, trials=trials)
     count = len(os.sched_getaffinity(0)) if workers is None else workers
     if count < 1:
         raise EradioError(f"--workers must be at least 1, not {count}.")
@@ -75,17 +73,18 @@ def report(run: Path, out: Path | None) -> None:
 @click.command(epilog="Example: eradio worker --config study.yaml --out /shared/runs/study")
 @_config
 @_out
-def worker(config: Path | None, out: Path | None) -> int:
+@_storage
+@_name
+def worker(config: Path | None, out: Path | None, storage: str | None, study_name: str | None) -> int:
     """Be one worker of a study, until it is complete; any launcher may start any number of these.
 
     Ends with 0 when nothing is left to do, 1 when somebody must mend something, 75 when something may pass by itself,
     and 143 when it was asked to stop (SIGTERM, SIGUSR2) and has handed back what it held.
     """
-    from eradio.study.config import DEFAULT, read_config
     from eradio.study.restarts import PASSING
     from eradio.study.worker import worker as be_worker
 
-    study = read_config(config or DEFAULT)
+    study = _study(config, storage, study_name)
     try:
         return be_worker(out or Path("runs") / study.name, study, console())
     except StorageDownError as error:
@@ -97,6 +96,8 @@ def worker(config: Path | None, out: Path | None) -> int:
 @click.argument("launcher")
 @_config
 @_out
+@_storage
+@_name
 @click.option("--workers", type=click.IntRange(1), required=True, help="How many.")
 @click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="Of each worker.")
 @click.option("--cpus", type=click.IntRange(1), default=1, show_default=True, help="Of each worker.")
@@ -110,6 +111,8 @@ def launch(
     launcher: str,
     config: Path | None,
     out: Path | None,
+    storage: str | None,
+    study_name: str | None,
     workers: int,
     memory: int | None,
     options: tuple[str, ...],
@@ -120,28 +123,44 @@ def launch(
 
     LAUNCHER is local, slurm or kubernetes.
     """
-    from eradio.study.config import DEFAULT, read_config
+    from eradio.study.config import DEFAULT
     from eradio.study.launching import launch as start
 
-    path = config or DEFAULT
-    study = read_config(path)
+    study = _study(config, storage, study_name)
     plain = {**resources, "memory_mb": memory, "options": options}
     folder = out or Path("runs") / study.name
-    click.echo(start(launcher, study, path, folder, workers, plain, dry_run=dry_run, console=console()))
+    given = {"--storage": storage, "--study-name": study_name}
+    overrides = [word for name, value in given.items() if value is not None for word in (name, value)]
+    click.echo(
+        start(
+            launcher,
+            study,
+            config or DEFAULT,
+            folder,
+            workers,
+            plain,
+            overrides=overrides,
+            dry_run=dry_run,
+            console=console(),
+        )
+    )
 
 
 @click.command(epilog="Example: eradio status runs/default")
 @click.argument("study", type=FILE)
-def status(study: Path) -> None:
+@_out
+@_storage
+@_name
+def status(study: Path, out: Path | None, storage: str | None, study_name: str | None) -> None:
     """Show a study's workers, rungs, front, rate and how long the rest may take.
 
-    STUDY is a run folder, or a study's file.
+    STUDY is a run folder, or a study's file; the options go with a file.
     """
     from eradio.study.launching import launched_table
     from eradio.study.standing import standing
     from eradio.study.standing_table import standing_tables
 
-    run = _opened(study)
+    run = _begun(study, out, storage, study_name)
     now = datetime.now()
     found = standing(run.config, run.trials(), run.ledger.began, now, run.ledger.asked_to_stop())
     console().print(standing_tables(run.config, found, str(run.address), now))
@@ -150,28 +169,56 @@ def status(study: Path) -> None:
 
 @click.command(epilog="Example: eradio stop runs/default")
 @click.argument("study", type=FILE)
+@_out
+@_storage
+@_name
 @click.option("--now", is_flag=True, help="Not even the trials under way: they keep a checkpoint and wait.")
-def stop(study: Path, now: bool) -> None:
+def stop(study: Path, out: Path | None, storage: str | None, study_name: str | None, now: bool) -> None:
     """Have a study's workers end: after the trials that they hold, or with --now at once.
 
-    STUDY is a run folder, or a study's file. The next search or launch goes on.
+    STUDY is a run folder, or a study's file; the options go with a file. The next search or launch goes on.
     """
     from eradio.study.launching import stop as end
 
-    run = _opened(study)
+    run = _begun(study, out, storage, study_name)
     for sentence in end(run, now=now):
         click.echo(sentence)
 
 
-def _opened(study: Path) -> "Run":
-    """The run of a folder, or of a study's file."""
-    from eradio.study.config import read_config
+def _study(
+    config: Path | None,
+    storage: str | None,
+    name: str | None,
+    *,
+    data: Path | None = None,
+    trials: int | None = None,
+) -> "StudyConfig":
+    """A study's file with the command line's own."""
+    from eradio.study.address import VARIABLE, refuse_password
+    from eradio.study.config import DEFAULT, read_config
+
+    if storage is not None:
+        refuse_password(storage)
+        if os.environ.get(VARIABLE, storage) != storage:
+            raise EradioError(f"--storage and {VARIABLE} differ. Leave one of them out.")
+    return read_config(config or DEFAULT, data=data, trials=trials, storage=storage, name=name)
+
+
+def _begun(study: Path, out: Path | None, storage: str | None, name: str | None) -> "Run":
+    """The run of a folder, or of a study's file, whose study is there."""
     from eradio.study.run import open_run
+    from eradio.study.storage import refuse_missing
 
     if study.is_dir():
-        return open_run(study)
-    config = read_config(study)
-    return open_run(Path("runs") / config.name, config)
+        if (out, storage, name) != (None, None, None):
+            raise EradioError(f"{study} is a run folder, which knows its study. Leave out the options, or give a file.")
+        run = open_run(study)
+    else:
+        config = _study(study, storage, name)
+        run = open_run(out or Path("runs") / config.name, config)
+    with suppress(StorageDownError):  # `stop --now` does without it, and all else says so itself
+        refuse_missing(run.address, run.config.name)
+    return run
 
 
 @uncollected()

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ def launch(
     workers: int,
     resources: Mapping[str, Any],
     *,
+    overrides: Sequence[str] = (),
     dry_run: bool,
     console: Console,
 ) -> str:
@@ -46,6 +47,7 @@ def launch(
         folder: of the run.
         workers: how many.
         resources: of each, as `Resources` names them.
+        overrides: options of the command line that go before the file, for the workers as well.
         dry_run: whether nothing is to be started, nor written.
         console: where warnings go.
 
@@ -56,12 +58,16 @@ def launch(
         EradioError: something is missing, or was refused.
     """
     wanted = Resources.parse(dict(resources), f"eradio launch {launcher}")
-    job = worker_job(launcher, config.name, path, folder, workers, wanted)
+    job = worker_job(launcher, config.name, path, folder, workers, wanted, overrides=overrides)
     one = load_launcher(launcher)
     _refuse_embedded(launcher, config, folder, wanted)
     if dry_run:
-        for sentence in one.check(job):
-            print(f"Missing here: {sentence}", file=sys.stderr)  # what is shown may go into a file, and be run
+        if launcher != "kubernetes":
+            open_run(folder, config)
+        if wrong := one.check(job):
+            raise EradioError(" ".join(wrong))
+        for sentence in one.missing():
+            print(sentence, file=sys.stderr)  # what is shown may go into a file, and be run elsewhere
         return one.render(job)
     if launcher == "kubernetes":  # whose pods see another file system, and perhaps another storage
         _take_back_elsewhere(config, folder, console)

@@ -5,7 +5,7 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, get_args
 
 import optuna
@@ -13,7 +13,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from eradio.errors import EradioError
 from eradio.profile import Target
@@ -68,6 +70,26 @@ def open_studies(address: Address, name: str, objectives: Mapping[str, str] = OB
     with storage_refusals(address):
         storage = _storage(address)
         return {kind: _study(storage, address, study_name(name, kind), objectives) for kind in KINDS}
+
+
+def refuse_missing(address: Address, name: str) -> None:
+    """See that a study is there, and leave no trace of having looked.
+
+    Raises:
+        StorageDownError: the storage does not answer at the moment.
+        EradioError: it is not.
+    """
+    require_driver(address)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with storage_refusals(address):
+        if _has_tables(address):
+            with suppress(KeyError):
+                _storage(address).get_study_id_from_name(name)
+                return
+    raise EradioError(
+        f"There is no study '{name}' in {address}. Give the run folder, the study's file, --storage and --study-name "
+        "as they were when it was begun."
+    )
 
 
 def study_name(name: str, kind: Kind) -> str:
@@ -141,6 +163,16 @@ def _storage(address: Address) -> BaseStorage:
         with closing(sqlite3.connect(address.file, timeout=_BUSY_SECONDS)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
     return open_database(address)
+
+
+def _has_tables(address: Address) -> bool:
+    """Whether a storage may hold studies, since somebody has made it one."""
+    if address.path is not None and not address.file.exists():
+        return False
+    if address.kind in ("journal", "grpc"):
+        return True
+    engine = create_engine(address.url, connect_args=engine_options(address)["connect_args"], poolclass=NullPool)
+    return inspect(engine).has_table("studies")
 
 
 def _schema_error(error: RuntimeError, address: Address) -> EradioError:

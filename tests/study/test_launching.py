@@ -1,5 +1,6 @@
 """Workers started, looked at and stopped by their verbs, on this machine."""
 
+import json
 import os
 import subprocess
 import sys
@@ -155,15 +156,17 @@ def test_a_study_on_kubernetes_is_looked_at_by_its_file_and_goes_on_after_a_stop
     (tmp_path / "kubectl").write_text("#!/bin/sh\nexit 0\n")
     (tmp_path / "kubectl").chmod(0o755)
     Path("study.yaml").write_text(yaml.safe_dump(STUDY))
+    run = open_run(tmp_path / "nowhere", StudyConfig.parse(STUDY, "test"))
+    assert run.candidates() == []  # a pod has begun it
     assert run_command(["status", "study.yaml"]) == 0
     assert run_command(["stop", "study.yaml"]) == 0
+    assert run.ledger.asked_to_stop() == "drain"
     assert not Path("runs").exists()
     options = [f"--option=--{name}" for name in ("image=a", "claim=b", "secret=c")]
     launch = ["launch", "kubernetes", "--config", "study.yaml", "--workers", "1", *options]
     capsys.readouterr()
     assert run_command(launch) == 0
     assert "eradio status study.yaml" in capsys.readouterr().out
-    run = open_run(tmp_path / "nowhere", StudyConfig.parse(STUDY, "test"))
     assert not run.ledger.asked_to_stop()
     monkeypatch.delenv("ERADIO_STORAGE")
     assert run_command(launch) == 0
@@ -174,11 +177,35 @@ def test_what_a_dry_run_shows_can_be_run_and_what_is_missing_is_said_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_command(["launch", "local", "--workers", "1", "--minutes", "9", "--dry-run"]) == 0
+    monkeypatch.setenv("PATH", str(tmp_path))
+    options = ["--option=--image=a", "--option=--claim=b", "--option=--secret=c"]
+    assert run_command(["launch", "kubernetes", "--workers", "1", *options, "--dry-run"]) == 0
     shown = capsys.readouterr()
-    assert shown.out.startswith("cd ")
-    assert "time limit" not in shown.out
-    assert "Missing here: Workers on this machine have no time limit." in shown.err
+    assert list(yaml.safe_load_all(shown.out))
+    assert "There is no kubectl here." in shown.err
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ["launch", "local", "--workers", "1", "--minutes", "9"],
+        ["launch", "local", "--workers", "1", "--out", "another"],
+        ["launch", "kubernetes", "--workers", "1", "--option=--colour=red", "--option=--secret=c"],
+    ],
+)
+def test_a_dry_run_of_what_would_be_refused_is_refused(
+    refused: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "another").mkdir()
+    for file, text in (("study.json", json.dumps({"space": "e_radio"})), ("facts.json", "{}")):
+        (tmp_path / "another" / file).write_text(text)
+    said = []
+    for arguments in (refused, [*refused, "--dry-run"]):
+        assert run_command(arguments) == 1
+        said.append(capsys.readouterr())
+    assert said[0].err.split()[:9] == said[1].err.split()[:9]
+    assert said[1].out == ""
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 import optuna
 import pytest
 import yaml
+from optuna.trial import TrialState
 from PIL import Image
 from rich.console import Console
 
@@ -230,3 +231,38 @@ def test_a_larger_budget_chooses_and_trains_its_finalists_anew(tmp_path: Path) -
     (chosen,) = choose(second.trials, 1)
     trained = {f"{finalist.role}-{finalist.number:04d}": finalist.score.steps for finalist in second.finalists}
     assert trained[chosen] == 9
+
+
+def test_a_study_that_optuna_made_is_adopted_and_found_by_every_verb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = {**TINY, "finalists": 0, "baselines": "none", "sampler": "random"}
+    Path("study.yaml").write_text(yaml.safe_dump(study))
+    where = ["--storage", f"sqlite:///{tmp_path / 'made.db'}", "--study-name", "made"]
+    files = ["--config", "study.yaml", "--out", "there"]
+    for verb in ("status", "stop"):
+        assert run_command([verb, "study.yaml", "--out", "there", *where]) == 1
+        assert "There is no study 'made'" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+    create = [str(Path(sys.executable).parent / "optuna"), "create-study", *where]
+    subprocess.run([*create, "--directions", "minimize", "maximize"], check=True, capture_output=True)
+    assert run_command(["search", *files, *where, "--trials", "2", "--workers", "1"]) == 0
+    assert run_command(["status", "study.yaml", "--out", "there", *where]) == 0
+    assert run_command(["status", "there"]) == 0
+    assert capsys.readouterr().out.count("candidates begun") == 2
+    assert run_command(["stop", "study.yaml", "--out", "there", *where]) == 0
+    assert run_command(["stop", "there", *where]) == 1
+    assert "is a run folder, which knows its study" in capsys.readouterr().err
+
+    Path("study.yaml").write_text(yaml.safe_dump({**study, "trials": 3}))
+    assert run_command(["launch", "local", *files, *where, "--workers", "1"]) == 0
+    until(lambda: _complete("made", tmp_path) == 3, 120)
+    worker = [sys.executable, "-m", "eradio", "worker", *files, *where]
+    assert subprocess.run(worker, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode == 0
+
+
+def _complete(name: str, folder: Path) -> int:
+    made = optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'made.db'}")
+    return sum(trial.state == TrialState.COMPLETE and not trial.user_attrs.get("duplicate_of") for trial in made.trials)

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from eradio.errors import EradioError, MachineError, StorageDownError
 from eradio.study.address import Address, parse_address, study_address
-from eradio.study.storage import CONNECTIONS, open_studies
+from eradio.study.storage import CONNECTIONS, open_studies, refuse_missing
 from tests.services import PASSWORD, Postgres, free_port
 from tests.study.storages import KINDS, fresh
 
@@ -56,6 +56,18 @@ def test_a_study_of_the_right_directions_is_taken_over_and_another_refused(addre
     optuna.create_study(storage=storage, study_name="wrong", directions=["minimize"])
     with pytest.raises(EradioError, match=r"'wrong' with the directions \(minimize\) instead of \(minimize, maximize"):
         open_studies(address, "wrong")
+
+
+def test_a_study_that_is_not_there_is_missed_and_not_made(address: Address) -> None:
+    with pytest.raises(EradioError, match="There is no study 's' in "):
+        refuse_missing(address, "s")
+    if address.path is not None:
+        assert not address.path.exists()
+    open_studies(address, "another")
+    with pytest.raises(EradioError, match="There is no study 's' in "):
+        refuse_missing(address, "s")
+    open_studies(address, "s")
+    refuse_missing(address, "s")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mysql"])

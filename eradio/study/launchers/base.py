@@ -94,7 +94,11 @@ class Launcher(Protocol):
     name: str
 
     def check(self, job: Job) -> list[str]:
-        """What is missing or cannot be had, as sentences; starts nothing."""
+        """What cannot be had, from wherever the job is launched, as sentences; starts nothing."""
+        ...
+
+    def missing(self) -> list[str]:
+        """What this machine lacks to launch any job, as sentences."""
         ...
 
     def render(self, job: Job) -> str:

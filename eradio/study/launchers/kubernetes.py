@@ -41,7 +41,7 @@ class KubernetesLauncher:
     name = "kubernetes"
 
     def check(self, job: Job) -> list[str]:
-        """What is missing or cannot be had, as sentences; applies nothing."""
+        """What cannot be had, as sentences; applies nothing."""
         wrong = usual_checks(job)
         try:
             given = _options(job)
@@ -65,6 +65,12 @@ class KubernetesLauncher:
             wrong.append(str(error))
         return wrong
 
+    def missing(self) -> list[str]:
+        """What this machine lacks to apply any manifest, as sentences."""
+        if shutil.which("kubectl") is not None:
+            return []
+        return ["There is no kubectl here. Write the manifest with --dry-run, and apply it where kubectl is."]
+
     def render(self, job: Job) -> str:
         """Exactly what `launch` would apply, as YAML.
 
@@ -82,12 +88,8 @@ class KubernetesLauncher:
         """Apply the manifest.
 
         Raises:
-            EradioError: there is no kubectl, or it refused.
+            EradioError: kubectl refused.
         """
-        if shutil.which("kubectl") is None:
-            raise EradioError(
-                "There is no kubectl here. Write the manifest with --dry-run, and apply it where kubectl is."
-            )
         path = job.logs / "job.yaml"
         write_atomically(path, lambda temporary: temporary.write_text(self.render(job), encoding="utf-8"))
         namespace = _options(job).get("namespace", "")

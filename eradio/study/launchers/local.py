@@ -26,7 +26,7 @@ class LocalLauncher:
     name = "local"
 
     def check(self, job: Job) -> list[str]:
-        """What is missing or cannot be had, as sentences; starts nothing."""
+        """What cannot be had, as sentences; starts nothing."""
         asked, wrong = job.resources, usual_checks(job)
         cores, gpus, memory = len(os.sched_getaffinity(0)), len(visible_gpus()), _memory_mb()
         if asked.cpus > cores:
@@ -49,6 +49,10 @@ class LocalLauncher:
                 f"Workers on this machine take no further options ({shlex.join(asked.options)}). Leave it out."
             )
         return wrong
+
+    def missing(self) -> list[str]:
+        """Nothing: processes can be started anywhere."""
+        return []
 
     def render(self, job: Job) -> str:
         """Exactly what `launch` would run: one line for each worker."""

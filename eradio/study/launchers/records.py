@@ -1,7 +1,7 @@
 """Launches of a run folder: begun, kept as files, asked and stopped by any process that sees the folder."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,6 +24,7 @@ def worker_job(
     resources: Resources | None = None,
     environment: tuple[str, ...] | None = None,
     rules: Rules | None = None,
+    overrides: Sequence[str] = (),
 ) -> Job:
     """The job of a number of workers of a study; nothing is written.
 
@@ -35,7 +36,7 @@ def worker_job(
     plain = {
         "name": _next_name(run, launcher),
         "study": study,
-        "command": [sys.executable, "-m", "eradio", "worker", "--config", str(config), "--out", str(run)],
+        "command": [sys.executable, "-m", "eradio", "worker", "--config", str(config), "--out", str(run), *overrides],
         "workers": workers,
         "folder": str(Path.cwd()),
         "run": str(run),
@@ -54,7 +55,7 @@ def begin(launcher: str, job: Job) -> Launched:
         EradioError: something is missing; the launcher refused; the folder cannot be written.
     """
     one = load_launcher(launcher)
-    if wrong := one.check(job):
+    if wrong := [*one.check(job), *one.missing()]:
         raise EradioError(" ".join(wrong))
     _reserve(job)
     try:

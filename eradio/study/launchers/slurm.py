@@ -48,7 +48,7 @@ class SlurmLauncher:
     name = "slurm"
 
     def check(self, job: Job) -> list[str]:
-        """What is missing or cannot be had, as sentences; submits nothing."""
+        """What cannot be had, as sentences; submits nothing."""
         wrong = [*usual_checks(job), *_refused_options(job.resources.options)]
         for key, value in (("partition", job.resources.partition), ("account", job.resources.account)):
             if value is not None and not re.fullmatch(r"[\w.,@-]+", value, re.ASCII):
@@ -62,9 +62,13 @@ class SlurmLauncher:
         for folder in {job.folder, job.run}:
             if not _PLAIN.match(str(folder)):
                 wrong.append(f"Slurm cannot take the quotes or backslashes in {folder}. Use another folder.")
-        if shutil.which("sbatch") is None:
-            wrong.append("There is no sbatch here. Run this where Slurm's commands are, such as a login node.")
         return wrong
+
+    def missing(self) -> list[str]:
+        """What this machine lacks to submit any job, as sentences."""
+        if shutil.which("sbatch") is not None:
+            return []
+        return ["There is no sbatch here. Run this where Slurm's commands are, such as a login node."]
 
     def render(self, job: Job) -> str:
         """Exactly what `launch` would submit: the script, whose second line is the command that submits it."""

@@ -138,8 +138,10 @@ class TestKubernetes(RenderingContract):
 
     def test_without_kubectl_it_says_what_to_do(self, launcher, plain, monkeypatch):
         monkeypatch.setenv("PATH", str(plain.folder))
+        (sentence,) = launcher.missing()
+        assert "--dry-run" in sentence
         with pytest.raises(EradioError, match="--dry-run"):
-            launcher.launch(plain)
+            records.begin("kubernetes", plain)
 
     def test_what_kubectl_is_asked(self, launcher, plain, monkeypatch):
         """A stand-in notes what it is asked, and answers as a cluster with one pod does."""

@@ -138,7 +138,7 @@ class TestSlurm(LauncherContract):
             assert [one.state for one in launcher.state(launched)] == ["unknown"] * 3
             with pytest.raises(EradioError, match="squeue"):
                 launcher.stop(launched, 1)
-            assert any("sbatch" in sentence for sentence in launcher.check(job))
+            assert any("sbatch" in sentence for sentence in launcher.missing())
 
     @pytest.mark.parametrize(
         "option", ["--array=0-9", "--export=NONE", "--wrap=rm", "-p", "--a=b\n#SBATCH --uid=0", '--comment="', "name=1"]
