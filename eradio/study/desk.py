@@ -12,10 +12,11 @@ from eradio.study import finalists
 from eradio.study.cohorts import next_rung
 from eradio.study.ends import End
 from eradio.study.holding import Claim
+from eradio.study.memory import CrowdedError
 from eradio.study.objective import Pupil, Reached, begin, code_of, reason, record_of, teach
 from eradio.study.run import Run
 from eradio.study.samplers import sampler
-from eradio.study.trials import COHORT, SECONDS, EndedError
+from eradio.study.trials import COHORT, CROWDED, SECONDS, EndedError
 
 
 class Show(Protocol):
@@ -120,6 +121,9 @@ class Desk:
         except Exception as error:
             if not networks_own(error):
                 raise
+            if isinstance(error, CrowdedError):
+                with suppress(EndedError):
+                    self._run.ledger.note(claim, {CROWDED: True})
             self._fail(pupil, error, building=True)
         else:
             self._place(pupil)

@@ -27,16 +27,11 @@ MOST_LOST = 3
 pass."""
 
 
-def worth_another(end: str | None, lost: int, together: bool) -> bool:
+def worth_another(end: str | None, lost: int) -> bool:
     """Whether a trial that ended so is tried again.
 
     Args:
         end: its code; None where its worker was ended while it wrote one down.
         lost: attempts at it that were lost, this one included.
-        together: whether it was taught in a cohort, whose members share the memory.
     """
-    if end == "pre-empted":
-        return True
-    if end == "out-of-memory":
-        return together
-    return end in (None, "lost", "complete", "halted") and lost < MOST_LOST
+    return end == "pre-empted" or (end in (None, "lost", "complete", "halted") and lost < MOST_LOST)

@@ -26,7 +26,6 @@ from eradio.study.recovery import fail, put_in_line, recover
 from eradio.study.telling import HALTED, attributes_of, complete
 from eradio.study.trials import (
     ALONE,
-    COHORT,
     DIGEST,
     DUPLICATE,
     JOB,
@@ -36,6 +35,7 @@ from eradio.study.trials import (
     attempt,
     decision,
     decision_key,
+    for_others_sake,
     frozen_at,
     is_duplicate,
     is_surplus,
@@ -255,8 +255,8 @@ class Ledger:
         if yielded(claim.study, claim.trial, claim.network, taught=True):
             self.holding.drop(claim.key)
             return
-        together = frozen_at(claim.study, claim.trial.number).user_attrs.get(COHORT, 1) > 1
-        if not (isinstance(record, TrialRecord) and record.end == "out-of-memory" and together):
+        trial = frozen_at(claim.study, claim.trial.number)
+        if not (isinstance(record, TrialRecord) and for_others_sake(trial, record.end)):
             write_json(claim.folder / RECORD, record.model_dump(mode="json"))
         self._tell(claim.study, claim.trial, record, claim.folder)
         self.holding.drop(claim.key)

@@ -15,12 +15,11 @@ from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.courses import Course, taught_together
 from eradio.distill.student import Student, new_student
 from eradio.distill.trainer import DivergedError, Outcome, Trainer
-from eradio.errors import EradioError, MachineError, NetworkError, memory_was_short
+from eradio.errors import EradioError, NetworkError, memory_was_short
 from eradio.files import read_json, write_json
 from eradio.manifest import environment
 from eradio.profile import Measurement, Target, identity, measure
 from eradio.profile.canary import stored_reference
-from eradio.profile.memory import Footprint
 from eradio.profile.store import keep
 from eradio.profile.store import known as known_elsewhere
 from eradio.search_space import Network, build, describe
@@ -28,9 +27,9 @@ from eradio.study.ends import End
 from eradio.study.halving import Decision
 from eradio.study.holding import Claim
 from eradio.study.inherit import Inheritance, most_similar
+from eradio.study.memory import peak_bytes
 from eradio.study.records import CurvePoint, Score, TrialRecord
 from eradio.study.run import Run
-from eradio.subjects.footprint import footprint
 from eradio.tensors import write_tensors
 
 Watcher = Callable[[int, float], None]
@@ -97,7 +96,7 @@ def begin(run: Run, claim: Claim) -> Pupil:
         )
         for number, target in enumerate(run.config.targets)
     )
-    peak = None if run.config.constraints.memory_mb is None else _peak_bytes(run, claim)
+    peak = None if run.config.constraints.memory_mb is None else peak_bytes(run, claim)
     spent = time.monotonic() - start
     pupil = Pupil(claim, claim.folder, measurements, peak, seconds=spent, spent=spent)
     rungs = run.config.rungs if claim.kind == "candidate" else run.config.rungs[-1:]
@@ -245,27 +244,6 @@ def curve_of(outcome: Outcome) -> tuple[CurvePoint, ...]:
     every = -(-len(outcome.curve) // 100) or 1
     points = [*outcome.curve[every - 1 :: every]]
     return tuple(CurvePoint(step=step, loss=loss, learning_rate=rate) for step, loss, rate in points)
-
-
-def _peak_bytes(run: Run, claim: Claim) -> int:
-    """Memory of a process that runs the network and holds nothing else.
-
-    What did not fit is not kept: it may have been for want of what others held.
-    """
-    path = claim.folder / "memory.json"
-    if path.exists():
-        found = Footprint.parse(read_json(path), str(path))
-    else:
-        with run.device.measuring():
-            found = footprint(str(claim.folder / "architecture.json"), run.config.target)
-    if found.outcome == "no memory":
-        raise NetworkError("out of memory when a process was to run it by itself")
-    if found.outcome != "fits":
-        raise NetworkError(f"its memory cannot be known: {found.missing()}")
-    write_json(path, found.model_dump(mode="json"))
-    if found.peak_bytes is None:
-        raise MachineError("This system keeps no count of memory. Leave memory_mb out of the study's constraints.")
-    return found.peak_bytes
 
 
 def _inherit(run: Run, claim: Claim) -> None:

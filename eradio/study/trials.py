@@ -12,13 +12,13 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from eradio.study.ends import worth_another
+from eradio.study.ends import MOST_LOST, worth_another
 from eradio.study.halving import Decision
 from eradio.study.lease import Lease
 
 DIGEST, WORDS, LEASE, REASON, SECONDS = "digest", "words", "lease", "reason", "seconds"
 END, DUPLICATE, ORIGIN, ATTEMPT = "end", "duplicate_of", "retry_of", "attempt"
-THROUGHPUT, COHORT, ALONE = "images_per_second", "cohort", "alone"
+THROUGHPUT, COHORT, ALONE, CROWDED = "images_per_second", "cohort", "alone", "crowded"
 JOB, STEPS = "job", "steps"
 
 
@@ -115,10 +115,20 @@ def to_be_retried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
             continue
         end = trial.user_attrs.get(END)
         lost[own] = lost.get(own, 0) + (end not in ("pre-empted", "out-of-memory"))
-        together = trial.user_attrs.get(COHORT, 1) > 1
-        if (own, attempt(trial) + 1) not in later and worth_another(end, lost[own], together):
+        again = for_others_sake(trial, end) or worth_another(end, lost[own])
+        if again and (own, attempt(trial) + 1) not in later:
             found.append(trial)
     return found
+
+
+def for_others_sake(trial: FrozenTrial, end: str | None) -> bool:
+    """Whether a trial that fails so may do so for what others hold, and another attempt at it may not.
+
+    The others are the members of its cohort, or other processes of its machine, which are waited for so often.
+    """
+    if trial.user_attrs.get(CROWDED):
+        return attempt(trial) < MOST_LOST
+    return end == "out-of-memory" and trial.user_attrs.get(COHORT, 1) > 1
 
 
 def pop(study: Study, waiting: FrozenTrial) -> Trial | None:

@@ -13,9 +13,12 @@ from eradio.cli import run_command
 from eradio.distill.stopping import StoppedError
 from eradio.errors import MachineError, NetworkError
 from eradio.files import disk_error
-from eradio.study import objective
+from eradio.profile import Target
+from eradio.profile.memory import Footprint
+from eradio.study import memory, objective
 from eradio.study.config import StudyConfig
 from eradio.study.desk import Desk
+from eradio.study.ends import MOST_LOST
 from eradio.study.holding import Claim
 from eradio.study.preparing import prepare
 from eradio.study.reading import read_records
@@ -163,6 +166,47 @@ def test_a_constraint_on_memory_is_judged_by_a_process_that_runs_the_network(tmp
     assert record.peak_bytes > 100_000  # its weights alone
     (trial,) = run.studies["candidate"].trials
     assert trial.constraints["memory"] == pytest.approx(record.peak_bytes / 1000 - 1)
+
+
+@pytest.mark.parametrize("others", [1, 5])
+def test_a_network_that_may_lack_the_memory_that_others_hold_is_tried_again_so_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    footprint, asked = memory.footprint, []
+
+    def crowded(name: str, target: Target) -> Footprint:
+        asked.append(name)
+        return Footprint(outcome="no memory") if len(asked) <= others else footprint(name, target)
+
+    monkeypatch.setattr(memory, "_ROOM_SECONDS", 0.0)
+    monkeypatch.setattr(memory, "footprint", crowded)
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1, constraints={"memory_mb": 1e9})  # more than is free
+    if others == 1:
+        _to_the_end(run)
+        assert [trial.user_attrs["end"] for trial in run.candidates()] == ["out-of-memory", "complete"]
+        return
+    desk = _desk(run)
+    while len(asked) < MOST_LOST:
+        desk.turn(run.ledger.claim, more=True)
+    record = read_records(tmp_path, run.studies)[0]
+    assert (record.end, record.attempt) == ("out-of-memory", MOST_LOST)
+    assert "MB free, of 1e+09 MB" in record.reason
+
+
+def test_a_network_that_does_not_fit_though_enough_is_free_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def small(name: str, target: Target) -> Footprint:
+        asked.append(name)
+        return Footprint(outcome="no memory") if len(asked) == 1 else Footprint(outcome="fits", peak_bytes=1)
+
+    monkeypatch.setattr(memory, "footprint", small)
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1, constraints={"memory_mb": 1.0})
+    _to_the_end(run)
+    record = read_records(tmp_path, run.studies)[0]
+    assert (record.end, record.attempt) == ("out-of-memory", 1)
 
 
 def test_a_worker_whose_trial_was_taken_over_leaves_its_checkpoints_alone(
