@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from eradio.errors import EradioError, MachineError
 
 _WRITER = re.compile(r"\.(?P<pid>\d+)@(?P<where>[^/]+)\.tmp$")
@@ -83,6 +85,18 @@ def write_json(path: Path, data: Any) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def parsed_json(text: str | bytes) -> Any:
+    """Plain data of JSON, in half the time that the standard library takes.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return from_json(text)
+    except ValueError:  # also of half a pair of surrogates, as in the name of a file that is no text
+        return json.loads(text)
+
+
 def read_json(path: Path) -> Any:
     """Plain data of a JSON file.
 
@@ -90,7 +104,7 @@ def read_json(path: Path) -> Any:
         EradioError: the file cannot be read, or is no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parsed_json(path.read_bytes())
     except OSError as error:
         raise EradioError(f"Cannot read {path}: {error.strerror}. Check the path.") from None
     except ValueError:

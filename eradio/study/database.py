@@ -5,7 +5,6 @@ would stand still for half a minute and take 2 GB. Here rows become trials direc
 many trials have alike (a parameter's range, a key) they share. All else is Optuna's own.
 """
 
-import json
 from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,6 +20,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from eradio.collecting import uncollected
+from eradio.files import parsed_json
 
 _AT_ONCE = 500
 """Trials of one query; no database takes many thousand numbers in one."""
@@ -83,8 +83,8 @@ def _read(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[FrozenTrial
                 datetime_complete=_local(ended),
                 params={intern(name): kinds[name].to_external_repr(value) for name, value, _ in drawn[key]},
                 distributions=kinds,
-                user_attrs={intern(name): json.loads(text) for name, text in user[key]},
-                system_attrs={intern(name): json.loads(text) for name, text in system[key]},
+                user_attrs={intern(name): parsed_json(text) for name, text in user[key]},
+                system_attrs={intern(name): parsed_json(text) for name, text in system[key]},
                 intermediate_values={step: between_of(value, kind) for step, value, kind in between[key]},
                 trial_id=key,
             )
