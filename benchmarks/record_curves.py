@@ -47,11 +47,12 @@ RECIPE = Recipe(partitions=(Partition(batch=16),), crop=Crop(smallest=0.85), ste
 class Recorder:
     """Measures and teaches members, one at a time, on one thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, recipe: Recipe = RECIPE) -> None:
         self.folder = folder
+        self.recipe = recipe
         self.space = SearchSpace.named(SPACE)
-        self.data = open_data(RECIPE)
-        live = LiveTargets(RECIPE, *self.data)
+        self.data = open_data(recipe)
+        live = LiveTargets(recipe, *self.data)
         self.shapes = tuple(TeacherShape(t.name, t.summary_width, t.spatial_width) for t in live.teachers)
         self.live, self.targets = live, CachedTargets(live, folder / "targets")
         self.lock = DeviceLock(default_lock_folder(), "cpu")
@@ -61,7 +62,7 @@ class Recorder:
         known: dict[str, Any] = {"digest": architecture.digest(), "parameters": self.space.encode(architecture)}
         known["images_per_second"] = {engine: self._measured(architecture, engine) for engine in ENGINES}
         try:
-            known["rungs"] = self._taught(architecture)
+            known["rungs"] = self.taught(architecture)
         except DivergedError as error:
             known["reason"] = f"diverged: {error}"
         return known
@@ -85,16 +86,16 @@ class Recorder:
         found = measure(architecture, target, canary_folder=self.folder, lock=self.lock).throughput
         return [found.value, found.low, found.high]
 
-    def _taught(self, architecture: Architecture) -> dict[int, dict[str, Any]]:
+    def taught(self, architecture: Architecture) -> dict[int, dict[str, Any]]:
         """Loss in whole and by head at each rung, and the processor seconds since the last one."""
         own = self.folder / f"training-{architecture.digest()}"
         shutil.rmtree(own, ignore_errors=True)
-        identity = training_identity(architecture.digest(), RECIPE, self.data[0].digest)
-        pages, rungs = validation_pages(RECIPE, len(self.data[1])), {}
+        identity = training_identity(architecture.digest(), self.recipe, self.data[0].digest)
+        pages, rungs = validation_pages(self.recipe, len(self.data[1])), {}
         for steps in RUNGS:
             start = time.process_time()
-            student = new_student(lambda seed: build(architecture, seed), self.shapes, RECIPE, identity)
-            trainer = Trainer(student, RECIPE, self.targets, pages)
+            student = new_student(lambda seed: build(architecture, seed), self.shapes, self.recipe, identity)
+            trainer = Trainer(student, self.recipe, self.targets, pages)
             outcome = trainer.run(steps, CheckpointFolder(own), guard=self.lock.training)
             rungs[steps] = {"loss": outcome.loss, "parts": outcome.parts, "seconds": time.process_time() - start}
         shutil.rmtree(own)
