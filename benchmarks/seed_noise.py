@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from record_curves import RECIPE, RUNGS, Recorder
 from rich.console import Console
 from rich.table import Table as Rows
 
-from benchmarks.record_curves import RECIPE, RUNGS, Recorder
 from eradio.agreement import tau_in_bands
 from eradio.files import write_json
 from eradio.search_space import Architecture
