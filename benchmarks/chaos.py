@@ -57,7 +57,7 @@ def _slurm() -> Iterator[SlurmNode | None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--candidates", type=int, default=170)
+    parser.add_argument("--candidates", type=int, default=320)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=float, default=4.0, help="seconds between two disturbances")
