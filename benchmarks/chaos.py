@@ -6,7 +6,7 @@ that stops and crashes, at random times. Some of them are under a Slurm that que
 here. Then nobody disturbs them any more, and what is left is compared. What was decided at each rung is taken from the
 undisturbed study, since it depends on who comes first. Ends with status 1 if anything is not as it must be.
 
-    python -m benchmarks.chaos [--minutes 10] [--candidates 170] [--workers 8] [--seed 0] [--folder FOLDER]
+    python -m benchmarks.chaos [--minutes 10] [--candidates 320] [--workers 8] [--seed 0] [--folder FOLDER]
 """
 
 import argparse
