@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from eradio.collecting import uncollected
-from eradio.errors import EradioError, StorageDownError, complain
+from eradio.errors import EradioError, PassingError, StorageDownError, complain
 
 if TYPE_CHECKING:
     from eradio.study.config import StudyConfig
@@ -35,7 +35,7 @@ def console() -> Console:
 @click.option("--data", type=FILE, help="A folder of your own pictures to distil on.")
 @click.option("--trials", type=int, help="Distinct candidates to complete.")
 @_out
-@click.option("--workers", type=int, help="Worker processes (default: one a core).")
+@click.option("--workers", type=int, help="Worker processes (default: one a GPU, or a core).")
 @_storage
 @_name
 def search(
@@ -51,10 +51,11 @@ def search(
 
     The same command on another machine, with the same storage and run folder, joins it.
     """
+    from eradio.study.launchers.local import visible_gpus
     from eradio.study.search import search as run_search
 
     study = _study(config, storage, study_name, data=data, trials=trials)
-    count = len(os.sched_getaffinity(0)) if workers is None else workers
+    count = (len(visible_gpus()) or len(os.sched_getaffinity(0))) if workers is None else workers
     if count < 1:
         raise EradioError(f"--workers must be at least 1, not {count}.")
     folder = out or Path("runs") / study.name
@@ -87,7 +88,7 @@ def worker(config: Path | None, out: Path | None, storage: str | None, study_nam
     study = _study(config, storage, study_name)
     try:
         return be_worker(out or Path("runs") / study.name, study, console())
-    except StorageDownError as error:
+    except PassingError as error:
         complain(str(error))
         return PASSING
 
@@ -199,7 +200,7 @@ def _study(
 
     if storage is not None:
         refuse_password(storage)
-        if os.environ.get(VARIABLE, storage) != storage:
+        if (os.environ.get(VARIABLE, "").strip() or storage) != storage:
             raise EradioError(f"--storage and {VARIABLE} differ. Leave one of them out.")
     return read_config(config or DEFAULT, data=data, trials=trials, storage=storage, name=name)
 

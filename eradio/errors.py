@@ -27,8 +27,12 @@ class MachineError(EradioError):
     """The machine refused (no room, no permission, a lock that is not given back): no network is to blame."""
 
 
-class StorageDownError(MachineError):
-    """The study's storage does not answer at the moment; the same call may well succeed a little later."""
+class PassingError(MachineError):
+    """Something that passes by itself: the same call may well succeed a little later."""
+
+
+class StorageDownError(PassingError):
+    """The study's storage does not answer at the moment."""
 
 
 def complain(text: str) -> None:

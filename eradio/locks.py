@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from eradio.errors import MachineError
+from eradio.errors import MachineError, PassingError
 
 _POLL_SECONDS = 0.005
 _BEAT_SECONDS, _BELIEVED_SECONDS = 20.0, 60.0
@@ -27,7 +27,7 @@ def locked(path: Path, *, shared: bool = False, timeout: float | None = None, be
         beats: give signs of life while it is held, for whoever holds it for long and is neither stopped nor stuck.
 
     Raises:
-        MachineError: another process held the lock for `timeout` seconds without one.
+        PassingError: another process held the lock for `timeout` seconds without one.
     """
     handle = _open(path)
     try:
@@ -37,7 +37,7 @@ def locked(path: Path, *, shared: bool = False, timeout: float | None = None, be
                 if (left := _believed(path)) > 0:
                     deadline = time.monotonic() + left + timeout
                     continue
-                raise MachineError(
+                raise PassingError(
                     f"Another process has held {path} for more than {timeout:g} seconds. "
                     f"Look for a stopped eradio process (state T in ps), continue or end it, then try again."
                 )

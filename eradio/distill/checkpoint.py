@@ -15,6 +15,14 @@ from eradio.tensors import write_state
 _SECONDS_BETWEEN = 5.0
 
 
+class UnreadableError(EradioError):
+    """A checkpoint cannot be read, whose path is `path`."""
+
+    def __init__(self, path: Path, why: Exception) -> None:
+        super().__init__(f"The checkpoint {path} cannot be read ({why}). Remove it to start over.")
+        self.path = path
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """All that a run needs to go on: the rung's length, the steps done, weights, optimiser
@@ -64,7 +72,11 @@ class CheckpointFolder:
             write_state(self._folder / f"trunk-{checkpoint.step}.pt", vars(checkpoint))
 
     def latest(self, steps: int, trunk: int) -> Checkpoint | None:
-        """Where to go on for a rung of `steps` whose decay starts at `trunk`: its own checkpoint, or a trunk."""
+        """Where to go on for a rung of `steps` whose decay starts at `trunk`: its own checkpoint, or a trunk.
+
+        Raises:
+            UnreadableError: that one cannot be read.
+        """
         own = self._folder / f"rung-{steps}.pt"
         if own.exists():
             return _read(own)
@@ -86,4 +98,4 @@ def _read(path: Path) -> Checkpoint:
     try:
         return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, OSError) as error:
-        raise EradioError(f"The checkpoint {path} cannot be read ({error}). Remove it to start over.") from error
+        raise UnreadableError(path, error) from error

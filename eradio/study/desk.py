@@ -1,5 +1,6 @@
 """What one worker does with the trials it holds: picks a cohort, teaches it, and sees each member on or off."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,9 @@ from eradio.study.objective import Pupil, Reached, begin, code_of, reason, recor
 from eradio.study.run import Run
 from eradio.study.samplers import sampler
 from eradio.study.trials import COHORT, CROWDED, SECONDS, EndedError
+
+_NOTE_SECONDS = 30.0
+"""Between two notes of what the trials under way have cost."""
 
 
 class Show(Protocol):
@@ -45,7 +49,8 @@ class Desk:
         self._stop = stop
         self._show = show
         self._waiting: list[list[Pupil]] = [[] for _ in rungs]
-        self._claims: list[Claim] = []
+        self._pupils: list[Pupil] = []
+        self._noted = time.monotonic()
         run.studies["candidate"].sampler = sampler(run.config.sampler, run.config.seed)
 
     def __bool__(self) -> bool:
@@ -83,8 +88,9 @@ class Desk:
         """Give up all trials that are held, for others to go on with; also one that an error kept from its end."""
         for waiting in self._waiting:
             waiting.clear()
-        for claim in self._held():
-            self._run.ledger.hand_back(claim, why)
+        for pupil in self._held():
+            self._note_seconds(pupil)
+            self._run.ledger.hand_back(pupil.claim, why)
 
     def close(self, why: str) -> None:
         """End candidates that wait for a longer rung, where the budget allows no more; baselines are taught."""
@@ -97,25 +103,31 @@ class Desk:
                 else:
                     self._run.ledger.hand_back(pupil.claim, why)
 
-    def _held(self) -> list[Claim]:
+    def _held(self) -> list[Pupil]:
         held = self._run.ledger.holding.keys()
-        return [claim for claim in self._claims if claim.key in held]
+        return [pupil for pupil in self._pupils if pupil.claim.key in held]
+
+    def _note_seconds(self, pupil: Pupil) -> None:
+        """Write down what this attempt has cost so far, for the budget."""
+        with suppress(EndedError):
+            self._run.ledger.note(pupil.claim, {SECONDS: round(pupil.spent, 3)})
 
     def _counts(self) -> list[int]:
         return [len(waiting) for waiting in self._waiting]
 
     def _begin(self, claim: Claim) -> None:
         """Measure a network; what is not to be taught ends here."""
-        self._claims = [*self._held(), claim]
         self._show(claim.name, claim.folder, 0, self._rungs[-1])
         pupil = Pupil(claim, claim.folder)
+        self._pupils = [*self._held(), pupil]
         try:
+            pupil.earlier = self._run.ledger.earlier_seconds(claim)
             if claim.kind == "finalist":
-                pupil = finalists.pupil_of(self._run, claim)
+                finalists.begin(self._run, pupil)
             else:
-                pupil = begin(self._run, claim)
+                begin(self._run, pupil)
                 self._run.ledger.measured(claim, pupil.measurements)
-                self._run.ledger.note(claim, {SECONDS: round(pupil.spent, 3)})
+                self._note_seconds(pupil)
         except EndedError:
             self._run.ledger.holding.drop(claim.key)
         except Exception as error:
@@ -145,6 +157,7 @@ class Desk:
         if not broken:
             return True
         for one, end in self._taught([pupil], 0):
+            self._note_seconds(one)
             if isinstance(end, Exception):
                 self._failed(one, end)
             else:
@@ -185,6 +198,10 @@ class Desk:
             self._run.ledger.holding.progress(pupil.claim.key, step)
             self._run.ledger.holding.check(pupil.claim.key)
             self._show(_called(cohort), pupil.claim.folder, step, steps)
+            if time.monotonic() - self._noted > _NOTE_SECONDS:  # for one that is killed
+                self._noted = time.monotonic()
+                for one in cohort:
+                    self._note_seconds(one)
 
         yield from teach(self._run, cohort, steps, self._stop, watch)
 
@@ -242,6 +259,7 @@ class Desk:
 
     def _fail(self, pupil: Pupil, error: Exception, *, building: bool) -> None:
         """End a trial that failed by its network's own fault."""
+        self._note_seconds(pupil)
         with suppress(EndedError):
             if pupil.claim.kind == "finalist":
                 self._run.ledger.tell(pupil.claim, finalists.record_of(self._run, pupil, reason(error)))

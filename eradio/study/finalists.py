@@ -5,6 +5,7 @@ from math import log
 
 from eradio.files import read_json
 from eradio.study.holding import Claim
+from eradio.study.kept import kept
 from eradio.study.ledger import RECORD
 from eradio.study.objective import Pupil, Reached, manifest, rung_file, untrained
 from eradio.study.reading import read_records, unfinished
@@ -42,14 +43,14 @@ def chosen_in(run: Run) -> list[str]:
     return choose(read_records(run.folder, run.studies), run.config.finalists)
 
 
-def pupil_of(run: Run, claim: Claim) -> Pupil:
-    """A finalist, to be gone on with from where its trial stopped."""
-    known = _trial_of(run, claim)
-    folder = run.folder / f"{known.role}s" / f"{known.number:04d}"
-    pupil, path = Pupil(claim, folder, known.measurements), rung_file(claim.folder, run.config.finalist_steps)
-    if path.exists():
-        pupil.reached.append(Reached.parse(read_json(path), str(path)))
-    return pupil
+def begin(run: Run, pupil: Pupil) -> None:
+    """Let a finalist go on from where its trial stopped."""
+    known = _trial_of(run, pupil.claim)
+    pupil.work = run.folder / f"{known.role}s" / f"{known.number:04d}"
+    pupil.measurements = known.measurements
+    reached = kept(Reached, rung_file(pupil.claim.folder, run.config.finalist_steps))
+    if reached is not None:
+        pupil.reached.append(reached)
 
 
 def record_of(run: Run, pupil: Pupil, reason: str | None = None) -> FinalistRecord:
@@ -76,6 +77,7 @@ def _comparisons(run: Run, pupil: Pupil) -> tuple[Comparison, ...]:
     student.load_state_dict(pupil.weights())
     before = untrained(run, pupil.claim.network)
     before.heads.restore(run.scales)
+    run.asked.rest()
     with run.device.training():
         return run.bench.compare(student, before)
 

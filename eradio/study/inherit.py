@@ -7,11 +7,12 @@ from math import prod
 from pathlib import Path
 from typing import Self
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
 from eradio.description import Description
+from eradio.errors import NetworkError
 from eradio.files import read_json, write_json
 
 _FILE = "inherited.json"
@@ -40,9 +41,16 @@ class Inheritance(Description):
         write_json(folder / _FILE, self.model_dump(mode="json"))
 
     def hand_down(self, student: nn.Module) -> None:
-        """Replace the weights that have a namesake."""
+        """Replace the weights that have a namesake.
+
+        Raises:
+            NetworkError: they are gone.
+        """
         own = student.state_dict()
-        theirs = load_file(self.source)
+        try:
+            theirs = load_file(self.source)
+        except (OSError, SafetensorError) as error:
+            raise NetworkError(f"the weights it was to begin with, {self.source}, cannot be read ({error})") from None
         fitting = {name: theirs[name] for name in _backbone(own) if name in theirs}
         fitting = {name: value for name, value in fitting.items() if value.shape == own[name].shape}
         student.load_state_dict(fitting, strict=False)

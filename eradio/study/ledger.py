@@ -19,6 +19,7 @@ from eradio.study.budget import Trials, open_places, out_of_time, places, spent
 from eradio.study.config import StudyConfig
 from eradio.study.halving import Decision, judge
 from eradio.study.holding import Claim, Holding, Kind
+from eradio.study.kept import told_before
 from eradio.study.lease import Lease, Watch
 from eradio.study.patience import Patience, once, patient
 from eradio.study.records import FinalistRecord, TrialRecord
@@ -26,9 +27,11 @@ from eradio.study.recovery import fail, put_in_line, recover
 from eradio.study.telling import HALTED, attributes_of, complete
 from eradio.study.trials import (
     ALONE,
+    CROWDED,
     DIGEST,
     DUPLICATE,
     JOB,
+    SECONDS,
     STEPS,
     THROUGHPUT,
     EndedError,
@@ -217,6 +220,15 @@ class Ledger:
         note(claim.study, claim.trial, attributes)
 
     @patient
+    def earlier_seconds(self, claim: Claim) -> float:
+        """Of the device, that earlier attempts at what was claimed have cost."""
+        if claim.attempt == 1:
+            return 0.0
+        trials = claim.study.get_trials(deepcopy=False)
+        earlier = [one for one in trials if origin(one) == claim.number and one.number != claim.trial.number]
+        return float(sum(one.user_attrs.get(SECONDS, 0.0) for one in earlier))
+
+    @patient
     def used_up(self) -> str | None:
         """Which part of the budget is used up, if one is, so that no candidate goes on to another rung."""
         return spent(self._config, self._trials(), self.began)
@@ -255,8 +267,10 @@ class Ledger:
         if yielded(claim.study, claim.trial, claim.network, taught=True):
             self.holding.drop(claim.key)
             return
-        trial = frozen_at(claim.study, claim.trial.number)
-        if not (isinstance(record, TrialRecord) and for_others_sake(trial, record.end)):
+        trials = claim.study.get_trials(deepcopy=False)
+        crowded = sum(origin(one) == claim.number and CROWDED in one.user_attrs for one in trials)
+        own = trials[claim.trial.number]
+        if not (isinstance(record, TrialRecord) and for_others_sake(own, record.end, crowded)):
             write_json(claim.folder / RECORD, record.model_dump(mode="json"))
         self._tell(claim.study, claim.trial, record, claim.folder)
         self.holding.drop(claim.key)
@@ -329,11 +343,11 @@ class Ledger:
             return None
         try:
             name, network = self._network(kind, frozen, trial)
-        except EradioError as error:
-            fail(study, trial, "infeasible", str(error))
+        except (EradioError, ValueError, TypeError) as error:  # the latter of parameters that are not of the space
+            fail(study, trial, "infeasible", " ".join(str(error).split()))
             return None
         note(study, trial, {DIGEST: network.digest()})
-        told = self._told(kind, folder)
+        told = told_before(kind, folder / RECORD, self._config.finalist_steps)
         if told is not None and told.network_digest == network.digest():
             self._tell(study, trial, told, folder)
             return None
@@ -346,16 +360,6 @@ class Ledger:
         """For a trial's files: one for all attempts."""
         own: str = trial.user_attrs.get(JOB, f"{origin(trial):04d}")
         return self._folder / f"{kind}s" / own
-
-    def _told(self, kind: Kind, folder: Path) -> TrialRecord | FinalistRecord | None:
-        """What an earlier attempt wrote down before it could tell it."""
-        path = folder / RECORD
-        if not path.exists():
-            return None
-        if kind != "finalist":
-            return TrialRecord.parse(read_json(path), str(path))
-        record = FinalistRecord.parse(read_json(path), str(path))
-        return record if record.score.steps == self._config.finalist_steps or record.reason else None
 
     def _network(self, kind: Kind, frozen: FrozenTrial, trial: Trial) -> tuple[str, Network]:
         if kind == "baseline":

@@ -3,10 +3,11 @@
 import time
 
 from eradio.errors import MachineError, NetworkError
-from eradio.files import read_json, write_json
+from eradio.files import write_json
 from eradio.profile.engines.base import Device
 from eradio.profile.memory import Footprint, free_bytes
 from eradio.study.holding import Claim
+from eradio.study.kept import kept
 from eradio.study.run import Run
 from eradio.subjects.footprint import footprint
 
@@ -34,9 +35,8 @@ def peak_bytes(run: Run, claim: Claim) -> int:
     """
     path, megabytes = claim.folder / "memory.json", run.config.constraints.memory_mb
     assert megabytes is not None
-    if path.exists():
-        found = Footprint.parse(read_json(path), str(path))
-    else:
+    found = kept(Footprint, path)
+    if found is None:
         free = _awaited(megabytes * 1e6, run.config.target.device, _ROOM_SECONDS if claim.attempt > 1 else 0.0)
         with run.device.measuring():
             found = footprint(str(claim.folder / "architecture.json"), run.config.target)

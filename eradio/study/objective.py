@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from eradio.description import Description, digest_of
-from eradio.distill.checkpoint import CheckpointFolder
+from eradio.distill.checkpoint import CheckpointFolder, UnreadableError
 from eradio.distill.courses import Course, taught_together
 from eradio.distill.student import Student, new_student
 from eradio.distill.trainer import DivergedError, Outcome, Trainer
 from eradio.errors import EradioError, NetworkError, memory_was_short
-from eradio.files import read_json, write_json
+from eradio.files import write_json
 from eradio.manifest import environment
 from eradio.profile import Measurement, Target, identity, measure
 from eradio.profile.canary import stored_reference
@@ -27,6 +27,7 @@ from eradio.study.ends import End
 from eradio.study.halving import Decision
 from eradio.study.holding import Claim
 from eradio.study.inherit import Inheritance, most_similar
+from eradio.study.kept import kept, set_aside
 from eradio.study.memory import peak_bytes
 from eradio.study.records import CurvePoint, Score, TrialRecord
 from eradio.study.run import Run
@@ -58,8 +59,8 @@ class Pupil:
         peak_bytes: memory of a process that runs it on the study's own, where a constraint asks for it.
         reached: by rung, ascending.
         decisions: at the rungs that it has reached.
-        seconds: of the device so far, in all attempts.
-        spent: of them in this attempt.
+        earlier: seconds of the device in earlier attempts.
+        spent: those of this one.
     """
 
     claim: Claim
@@ -68,8 +69,13 @@ class Pupil:
     peak_bytes: int | None = None
     reached: list[Reached] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
-    seconds: float = 0.0
+    earlier: float = 0.0
     spent: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Of the device, in all attempts."""
+        return self.earlier + self.spent
 
     def weights(self) -> dict[str, Tensor]:
         """Of the student that was taught to the end."""
@@ -81,30 +87,30 @@ class Pupil:
         return next(rung for rung in rungs if rung > done)
 
 
-def begin(run: Run, claim: Claim) -> Pupil:
-    """Measure a claimed network, unless it is known, and read what earlier attempts have reached.
+def begin(run: Run, pupil: Pupil) -> None:
+    """Measure a network that was claimed, unless it is known, and read what earlier attempts have reached.
 
     Raises:
         Exception: whatever a network does wrong, or the machine; see `networks_own`.
     """
+    claim = pupil.claim
     write_json(claim.folder / "architecture.json", claim.network.model_dump(mode="json"))
     _inherit(run, claim)
     start = time.monotonic()
-    measurements = tuple(
-        measured(
-            run, claim.network, target, claim.folder / ("measurement.json" if not number else f"also-{number}.json")
+    try:
+        pupil.measurements = tuple(
+            measured(
+                run, claim.network, target, claim.folder / ("measurement.json" if not number else f"also-{number}.json")
+            )
+            for number, target in enumerate(run.config.targets)
         )
-        for number, target in enumerate(run.config.targets)
-    )
-    peak = None if run.config.constraints.memory_mb is None else peak_bytes(run, claim)
-    spent = time.monotonic() - start
-    pupil = Pupil(claim, claim.folder, measurements, peak, seconds=spent, spent=spent)
+        if run.config.constraints.memory_mb is not None:
+            pupil.peak_bytes = peak_bytes(run, claim)
+    finally:
+        pupil.spent += time.monotonic() - start
     rungs = run.config.rungs if claim.kind == "candidate" else run.config.rungs[-1:]
-    for path in (rung_file(claim.folder, rung) for rung in rungs):
-        if path.exists():
-            pupil.reached.append(Reached.parse(read_json(path), str(path)))
-            pupil.seconds += pupil.reached[-1].seconds
-    return pupil
+    found = (kept(Reached, rung_file(claim.folder, rung)) for rung in rungs)
+    pupil.reached += [one for one in found if one is not None]
 
 
 def teach(
@@ -126,15 +132,22 @@ def teach(
     Yields:
         Each pupil, as soon as it has ended, with what it reached or with why it did not.
     """
-    start = time.monotonic()
-    courses = {pupil: _course(run, pupil, steps, stop, partial(_watched, watch, pupil)) for pupil in pupils}
+    start, before = time.monotonic(), {pupil: pupil.spent for pupil in pupils}
+
+    def watched(pupil: Pupil, step: int, loss: float) -> None:
+        charge(pupil)
+        watch(pupil, step)
+
+    def charge(pupil: Pupil) -> None:
+        pupil.spent = before[pupil] + (time.monotonic() - start) / len(pupils)
+
+    courses = {pupil: _course(run, pupil, steps, stop, partial(watched, pupil)) for pupil in pupils}
     for pupil, end in taught_together(courses, run.targets):
+        charge(pupil)
         if isinstance(end, Reached):
-            end = end.model_copy(update={"seconds": (time.monotonic() - start) / len(pupils)})
+            end = end.model_copy(update={"seconds": pupil.spent - before[pupil]})
             write_json(rung_file(pupil.claim.folder, steps), end.model_dump(mode="json"))
             pupil.reached.append(end)
-            pupil.seconds += end.seconds
-            pupil.spent += end.seconds
         yield pupil, end
 
 
@@ -172,10 +185,9 @@ def measured(run: Run, network: Network, target: Target, path: Path) -> Measurem
     """The network's throughput, from its file or another study if it was measured on this machine before."""
     calibration = run.calibration(target) if target.precision == "int8" else None
     own = identity(network.digest(), target, calibration)
-    if path.exists():
-        known = Measurement.parse(read_json(path), str(path))
-        if known.identity == own:
-            return known
+    before = kept(Measurement, path)
+    if before is not None and before.identity == own:
+        return before
     measurement = known_elsewhere(own, stored_reference(target, run.folder))
     if measurement is None:
         measurement = measure(network, target, canary_folder=run.folder, lock=run.device, calibration=calibration)
@@ -264,14 +276,14 @@ def _course(run: Run, pupil: Pupil, steps: int, stop: Callable[[], bool], watch:
     inheritance = Inheritance.kept_in(pupil.work)
     if inheritance is not None:
         inheritance.hand_down(student)
-    trainer = Trainer(student, recipe, run.targets, run.pages(range(0)))
-    kept = CheckpointFolder(pupil.work)
-    outcome = yield from trainer.course(steps, kept, guard=run.device.training, watch=watch, stop=stop)
-    student.heads.restore(run.scales)
+    trainer = Trainer(student, recipe, run.targets, run.pages(range(0)), run.setting)
+    folder, outcome = CheckpointFolder(pupil.work), None
+    while outcome is None:
+        try:
+            outcome = yield from trainer.course(steps, folder, guard=run.device.training, watch=watch, stop=stop)
+        except UnreadableError as error:  # which nobody could go on from: what it was is taught again
+            set_aside(error.path)
+    student.cpu().heads.restore(run.scales)
     if steps >= run.config.rungs[-1]:
         write_tensors(claim.folder / WEIGHTS, student.state_dict())
     return Reached(score=score_of(outcome), curve=curve_of(outcome), unreadable=tuple(outcome.unreadable))
-
-
-def _watched(watch: Callable[[Pupil, int], None], pupil: Pupil, step: int, loss: float) -> None:
-    watch(pupil, step)

@@ -17,6 +17,7 @@ from eradio.study.ledger import NETWORK_PARAMETER, RECORD
 from eradio.study.records import FinalistRecord, Role, StudyRecords, TrialRecord
 from eradio.study.refusals import storage_refusals
 from eradio.study.run import Run, open_run
+from eradio.study.storage import refuse_missing
 from eradio.study.trials import (
     DIGEST,
     DUPLICATE,
@@ -41,9 +42,10 @@ def read_study(folder: Path, run: Run | None = None) -> StudyRecords:
         run: of the folder, if it is open already.
 
     Raises:
-        EradioError: the folder holds no run.
+        EradioError: the folder holds no run, or its study is gone.
     """
     run = run or open_run(folder)
+    refuse_missing(run.address, run.config.name)
     clock, facts = folder / "seconds.json", folder / "facts.json"
     known = read_json(facts) if facts.exists() else {"environment": environment(), "digests": {}}
     with storage_refusals(run.address), uncollected():
@@ -69,7 +71,8 @@ def read_records(folder: Path, studies: Mapping[Kind, Study]) -> list[TrialRecor
         for trial in _ended(studies[role]):
             path = folder / f"{role}s" / f"{origin(trial):04d}" / RECORD
             # One that was lost for the last time just before it could be told counts for nothing in the study.
-            if path.exists() and trial.user_attrs.get(END) != "lost":
+            lost = trial.state == TrialState.FAIL and trial.user_attrs.get(END) == "lost"
+            if path.exists() and not lost:
                 records.append(_record_at(path, path.stat().st_mtime_ns))
             else:
                 records.append(_record_of(trial, role))

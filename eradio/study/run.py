@@ -21,6 +21,7 @@ from eradio.distill.heads import TeacherShape
 from eradio.distill.pages import Page, pages
 from eradio.distill.recipe import CODE_EPOCH, ScenesData, training_identity
 from eradio.distill.scales import Scales, read_scales, write_scales
+from eradio.distill.setting import Setting, setting_for
 from eradio.distill.targets import LiveTargets, Targets
 from eradio.errors import EradioError
 from eradio.files import read_json, write_json
@@ -102,9 +103,14 @@ class Run:
         return open_data(self.config.recipe)
 
     @cached_property
+    def setting(self) -> Setting:
+        """Where this process teaches: on the GPU, where it sees one."""
+        return setting_for("auto", None, checkpointing=False)
+
+    @cached_property
     def asked(self) -> LiveTargets:
         """The teachers, asked anew each time, as they answer."""
-        return LiveTargets(self.config.recipe, *self.data, guard=self.device.training)
+        return LiveTargets(self.config.recipe, *self.data, guard=self.device.training, device=self.setting.device)
 
     @cached_property
     def live(self) -> LiveTargets:
@@ -168,6 +174,7 @@ class Run:
             "space": self.space.digest(),
             "code epoch": str(CODE_EPOCH),
             "baselines": digest_of({name: network.digest() for name, network in self.baselines.items()}),
+            "device for teaching": self.setting.device,
             "machine and libraries": digest_of({key: environment_of(self.config.target)[key] for key in _MACHINE}),
             "training data": self.data[0].digest,
             "validation data": self.data[1].digest,

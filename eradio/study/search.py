@@ -16,8 +16,8 @@ from eradio.files import read_json, write_json
 from eradio.study.address import VARIABLE
 from eradio.study.config import StudyConfig
 from eradio.study.display import Display, Snapshot, Workload
-from eradio.study.launchers.base import Launched, WorkerState
-from eradio.study.launchers.local import LocalLauncher
+from eradio.study.launchers.base import Launched, Resources, WorkerState
+from eradio.study.launchers.local import LocalLauncher, visible_gpus
 from eradio.study.launchers.records import attached, worker_job
 from eradio.study.ledger import STOP
 from eradio.study.preparing import listed, look_before, prepare
@@ -56,6 +56,8 @@ def search(folder: Path, config: StudyConfig, workers: int, console: Console) ->
             _attend(run, workers, console)
         finally:
             _add_seconds(folder, time.monotonic() - began)
+        if run.ledger.asked_to_stop() is not None:
+            raise EradioError("The study was asked to stop. Run the same command again to go on.")
         records = read_study(folder, run)
     _name_undecodable(run, records, console)
     return records
@@ -64,7 +66,8 @@ def search(folder: Path, config: StudyConfig, workers: int, console: Console) ->
 def _attend(run: Run, workers: int, console: Console) -> None:
     """Show what workers do until all have ended."""
     file = run.folder / "study.json"
-    job = worker_job("local", run.config.name, file, run.folder, workers, rules=Rules(patience=_PATIENCE_SECONDS))
+    own = Resources(gpus=1 if workers <= len(visible_gpus()) else 0)  # more of them share what there is
+    job = worker_job("local", run.config.name, file, run.folder, workers, own, rules=Rules(patience=_PATIENCE_SECONDS))
     with _told_where(run), Display(console, _workload(run)) as display, attached(job) as launched:
         states = [WorkerState(number=number, state="waiting") for number in range(workers)]
         while any(state.state != "ended" for state in states):

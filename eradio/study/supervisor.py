@@ -225,7 +225,8 @@ class _Supervisor:
             handle.seek(max(offset, self._length() - _TAIL_BYTES))
             said = handle.read().decode("utf-8", "replace").strip().splitlines()
             lines = [line for line in said if not line.startswith(_OTHERS)]
-            if "Traceback (most recent call last):" in lines and not lines[-1].startswith(_OWN):
+            unexpected = outcome(returncode) == "mend" and "Traceback (most recent call last):" in lines
+            if unexpected and not lines[-1].startswith(_OWN):
                 return f"It failed unexpectedly ({lines[-1]}); the whole story is in {self._log}."
             if lines and outcome(returncode) != "death":
                 return lines[-1]

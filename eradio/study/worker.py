@@ -19,6 +19,7 @@ from eradio.study import finalists
 from eradio.study.config import StudyConfig
 from eradio.study.desk import Desk
 from eradio.study.holding import Claim
+from eradio.study.launchers.base import THREADS
 from eradio.study.lease import Beating
 from eradio.study.ledger import Ledger
 from eradio.study.preparing import look_before, prepare
@@ -151,7 +152,8 @@ def worker(folder: Path, config: StudyConfig, console: Console) -> int:
         StorageDownError: the storage has not answered for some minutes.
         EradioError: the study cannot go on.
     """
-    torch.set_num_threads(1)
+    if THREADS[0] not in os.environ:  # else torch has heard it; workers are as many as cores unless somebody counted
+        torch.set_num_threads(1)
     try:
         with stopping() as stop:
             if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as in the background of a shell

@@ -77,6 +77,8 @@ def test_a_rung_taught_again_is_told_from_one_that_a_paused_worker_wrote() -> No
     early = Written("0000", "rung-2.json", 1, now + 5)
     wrong, late = checks.taught_again(trials, [early, before])
     assert (len(wrong), late) == (1, 0)
+    wrong, late = checks.taught_again(trials, [before, Written("0000", "rung-2.json", 2, now + 30)])
+    assert (len(wrong), late) == (1, 0)
 
 
 def test_a_written_file_is_known_with_its_writer(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from eradio.cli import run_command
 from eradio.distill.stopping import StoppedError
+from eradio.distill.trainer import Trainer
 from eradio.errors import MachineError, NetworkError
 from eradio.files import disk_error
 from eradio.profile import Target
@@ -166,6 +168,52 @@ def test_a_constraint_on_memory_is_judged_by_a_process_that_runs_the_network(tmp
     assert record.peak_bytes > 100_000  # its weights alone
     (trial,) = run.studies["candidate"].trials
     assert trial.constraints["memory"] == pytest.approx(record.peak_bytes / 1000 - 1)
+
+
+def test_files_that_a_broken_disk_spoiled_are_set_aside_and_their_work_is_done_again(tmp_path: Path) -> None:
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    desk = _desk(run, stop=iter([False, True]).__next__)
+    with pytest.raises(StoppedError):
+        desk.turn(run.ledger.claim, more=True)
+    desk.hand_back("its worker was asked to stop")
+    folder = tmp_path / "candidates" / "0000"
+    for name in ("rung-4.pt", "measurement.json"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:40])
+    _to_the_end(run)
+    assert [trial.user_attrs["end"] for trial in run.candidates()] == ["pre-empted", "complete"]
+    assert {path.name for path in folder.glob("*.unreadable")} == {
+        "rung-4.pt.unreadable",
+        "measurement.json.unreadable",
+    }
+
+
+def test_what_did_not_come_to_its_end_has_cost_its_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Trainer.step
+
+    def slow(self: Trainer, *given: object) -> float:
+        time.sleep(0.5)
+        return step(self, *given)
+
+    def diverging(self: Trainer, *given: object) -> float:
+        time.sleep(0.5)
+        return float("nan")
+
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    desk = _desk(run, stop=iter([False, False, True]).__next__)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", slow)
+        with pytest.raises(StoppedError):
+            desk.turn(run.ledger.claim, more=True)
+    desk.hand_back("its worker was asked to stop")
+    stopped = run.candidates()[0].user_attrs["seconds"]
+    assert stopped >= 1.0
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", diverging)
+        _desk(run).turn(run.ledger.claim, more=True)
+    record = read_records(tmp_path, run.studies)[0]
+    assert (record.end, record.attempt) == ("diverged", 2)
+    assert run.candidates()[1].user_attrs["seconds"] >= 0.5
+    assert record.seconds >= stopped + 0.5
 
 
 @pytest.mark.parametrize("others", [1, 5])

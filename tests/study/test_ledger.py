@@ -391,6 +391,33 @@ def test_device_hours_end_a_study_before_its_trials(tmp_path: Path) -> None:
     assert ledger.finished()
 
 
+def test_parameters_that_are_not_of_the_space_end_their_trial_alone(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path, trials=1, rivals=0)
+    name = next(iter(SearchSpace.named("tiny").encode(named("e_radio_mini"))))
+    _studies(tmp_path)["candidate"].enqueue_trial({name: "bogus"})
+    assert _claim(ledger).trial.number == 1
+    (record,) = read_records(tmp_path, _studies(tmp_path))
+    assert (record.end, "bogus" in record.reason) == ("infeasible", True)
+
+
+def test_a_record_that_a_broken_disk_spoiled_is_set_aside_and_its_network_taught_again(tmp_path: Path) -> None:
+    claim = _claim(_dying(tmp_path, rivals=0))
+    (claim.folder / "record.json").write_text("{")
+    again = _claim(_ledger(tmp_path, rivals=0))
+    assert (again.number, again.attempt) == (claim.number, 2)
+    assert [path.name for path in claim.folder.glob("*.unreadable")] == ["record.json.unreadable"]
+
+
+def test_what_was_told_counts_though_another_had_called_its_worker_lost(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path, trials=1, rivals=0)
+    claim = _claim(ledger)
+    write_json(claim.folder / "record.json", _record(claim).model_dump(mode="json"))
+    ledger.note(claim, {"end": "lost"})
+    claim.study.tell(claim.trial, [0.5, 1000.0])
+    (record,) = read_records(tmp_path, _studies(tmp_path))
+    assert record.score is not None
+
+
 def test_no_baseline_and_no_finalist_is_begun_when_the_time_is_used(tmp_path: Path) -> None:
     budget = {"device_hours": 1.0}
     ledger = _ledger(tmp_path, trials=1, rivals=2, finalist_steps=400, budget=budget)

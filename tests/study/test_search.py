@@ -233,6 +233,15 @@ def test_a_larger_budget_chooses_and_trains_its_finalists_anew(tmp_path: Path) -
     assert trained[chosen] == 9
 
 
+def test_a_search_whose_study_is_asked_to_end_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = StudyConfig.parse({**TINY, "trials": 1, "finalists": 0, "baselines": "none"}, "test")
+    monkeypatch.setattr(
+        "eradio.study.search._attend", lambda run, *_: run.studies["candidate"].set_user_attr("stop", "drain")
+    )
+    with pytest.raises(EradioError, match="asked to stop"):
+        search(tmp_path, config, 1, Console(quiet=True))
+
+
 def test_a_study_that_optuna_made_is_adopted_and_found_by_every_verb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -255,12 +264,20 @@ def test_a_study_that_optuna_made_is_adopted_and_found_by_every_verb(
     assert run_command(["stop", "study.yaml", "--out", "there", *where]) == 0
     assert run_command(["stop", "there", *where]) == 1
     assert "is a run folder, which knows its study" in capsys.readouterr().err
+    monkeypatch.setenv("ERADIO_STORAGE", " ")
+    assert run_command(["status", "study.yaml", "--out", "there", *where]) == 0
+    monkeypatch.delenv("ERADIO_STORAGE")
 
     Path("study.yaml").write_text(yaml.safe_dump({**study, "trials": 3}))
     assert run_command(["launch", "local", *files, *where, "--workers", "1"]) == 0
     until(lambda: _complete("made", tmp_path) == 3, 120)
     worker = [sys.executable, "-m", "eradio", "worker", *files, *where]
     assert subprocess.run(worker, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode == 0
+
+    Path("made.db").unlink()
+    assert run_command(["report", "there"]) == 1
+    assert "There is no study 'made'" in capsys.readouterr().err
+    assert not Path("made.db").exists()
 
 
 def _complete(name: str, folder: Path) -> int:

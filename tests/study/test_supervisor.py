@@ -23,13 +23,14 @@ open(sys.argv[1], "w").write(" ".join(lines[1:]))
 print("A sentence about", lines[0], file=sys.stderr)
 if lines[0] == "oops":
     raise ValueError("something unforeseen")
-if lines[0] == "logged":
+if lines[0].startswith("logged"):
     import logging
     try:
         raise ValueError("a library's own")
     except ValueError:
         logging.exception("It goes on")
-    sys.exit("eradio: Mend it.")
+    print("eradio: Mend it." if lines[0] == "logged1" else "Asked to stop.")
+    sys.exit(int(lines[0].removeprefix("logged")))
 if int(lines[0]) < 0:
     os.kill(os.getpid(), -int(lines[0]))
 sys.exit(int(lines[0]))
@@ -81,7 +82,9 @@ def test_an_unforeseen_error_points_to_its_story(ends, log):
 
 
 def test_a_sentence_of_its_own_counts_for_more_than_what_a_library_logged_before(ends):
-    assert ends("logged 0").words == "eradio: Mend it."
+    assert ends("logged1 0").words == "eradio: Mend it."
+    assert ends("logged143 0").words == "Asked to stop."
+    assert ends("logged0").words == "Asked to stop."
 
 
 def test_passing_troubles_are_waited_for_however_many(ends):

@@ -113,7 +113,7 @@ def taught_again(trials: Sequence[FrozenTrial], written: Iterable[Written]) -> t
         if before is one:
             continue
         starts = [start for start in began[number, one.pid] if start < one.when]
-        if starts and max(starts) < before.when:
+        if starts and max(starts) < before.when and one.pid != before.pid:
             late += 1
         else:
             wrong.append(
