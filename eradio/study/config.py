@@ -68,7 +68,7 @@ class StudyConfig(Description):
     )
     seed: int = Field(0, ge=0)
     storage: str | None = Field(None, description="URL of the trials' storage; None for study.db in the run folder")
-    trials: int = Field(24, ge=1, description="distinct candidates, taught to the end or halted")
+    trials: int = Field(24, ge=1, description="distinct candidates: taught, halted, or infeasible")
     budget: Budget = Budget()
     constraints: Constraints = Constraints()
     halving: Halving | None = None

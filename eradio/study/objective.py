@@ -233,6 +233,7 @@ def manifest(run: Run, network: Network) -> dict[str, Any]:
     return {
         "environment": environment(),
         "training": run.training_identity(network),
+        "taught on": run.setting.device,
         "recipe": digest_of(run.config.recipe.identity()),
         "data": [one.digest for one in run.data],
         "teachers": {teacher.name: teacher.digest for teacher in run.asked.teachers},
