@@ -1,6 +1,5 @@
 """What one worker does with the trials it holds: picks a cohort, teaches it, and sees each member on or off."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +17,6 @@ from eradio.study.objective import Pupil, Reached, begin, code_of, reason, recor
 from eradio.study.run import Run
 from eradio.study.samplers import sampler
 from eradio.study.trials import COHORT, CROWDED, SECONDS, EndedError
-
-_NOTE_SECONDS = 30.0
-"""Between two notes of what the trials under way have cost."""
 
 
 class Show(Protocol):
@@ -50,7 +46,6 @@ class Desk:
         self._show = show
         self._waiting: list[list[Pupil]] = [[] for _ in rungs]
         self._pupils: list[Pupil] = []
-        self._noted = time.monotonic()
         run.studies["candidate"].sampler = sampler(run.config.sampler, run.config.seed)
 
     def __bool__(self) -> bool:
@@ -195,13 +190,9 @@ class Desk:
 
     def _taught(self, cohort: Sequence[Pupil], steps: int) -> Iterator[tuple[Pupil, Reached | Exception]]:
         def watch(pupil: Pupil, step: int) -> None:
-            self._run.ledger.holding.progress(pupil.claim.key, step)
+            self._run.ledger.holding.progress(pupil.claim.key, step, pupil.spent)
             self._run.ledger.holding.check(pupil.claim.key)
             self._show(_called(cohort), pupil.claim.folder, step, steps)
-            if time.monotonic() - self._noted > _NOTE_SECONDS:  # for one that is killed
-                self._noted = time.monotonic()
-                for one in cohort:
-                    self._note_seconds(one)
 
         yield from teach(self._run, cohort, steps, self._stop, watch)
 

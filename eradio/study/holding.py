@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, Trial
 
 from eradio.search_space import Network
 from eradio.study.lease import Clock, Lease, Owner, elapsed
-from eradio.study.trials import LEASE, EndedError, note
+from eradio.study.trials import LEASE, SECONDS, EndedError, note
 
 Kind = Literal["candidate", "baseline", "finalist"]
 Key = tuple[str, int]
@@ -50,6 +50,7 @@ class _Hold:
     lease: Lease
     confirmed: float
     step: int = 0
+    seconds: float = 0.0
     gone: bool = False
 
 
@@ -93,11 +94,11 @@ class Holding:
         """Hold a trial no more."""
         self._held.pop(key, None)
 
-    def progress(self, key: Key, step: int) -> None:
-        """Note how far a trial is; told with the next beat."""
+    def progress(self, key: Key, step: int, seconds: float) -> None:
+        """Note how far a trial is, and what it has cost; told with the next beat, so that a kill loses no more."""
         hold = self._held.get(key)
         if hold is not None:
-            hold.step = step
+            hold.step, hold.seconds = step, seconds
 
     def beat(self) -> None:
         """Give a sign of life in every trial; what the storage does not take now, it takes the next time."""
@@ -131,7 +132,8 @@ class Holding:
             return
         lease = hold.lease.model_copy(update={"beat": hold.lease.beat + 1, "step": hold.step})
         try:
-            note(hold.study, hold.trial, {LEASE: lease.model_dump(mode="json")})
+            cost = {SECONDS: round(hold.seconds, 3)} if hold.seconds else {}
+            note(hold.study, hold.trial, cost | {LEASE: lease.model_dump(mode="json")})
         except EndedError:
             hold.gone = True
             raise

@@ -27,7 +27,6 @@ from eradio.study.recovery import fail, put_in_line, recover
 from eradio.study.telling import HALTED, attributes_of, complete
 from eradio.study.trials import (
     ALONE,
-    CROWDED,
     DIGEST,
     DUPLICATE,
     JOB,
@@ -268,9 +267,8 @@ class Ledger:
             self.holding.drop(claim.key)
             return
         trials = claim.study.get_trials(deepcopy=False)
-        crowded = sum(origin(one) == claim.number and CROWDED in one.user_attrs for one in trials)
         own = trials[claim.trial.number]
-        if not (isinstance(record, TrialRecord) and for_others_sake(own, record.end, crowded)):
+        if not (isinstance(record, TrialRecord) and for_others_sake(trials, own, record.end)):
             write_json(claim.folder / RECORD, record.model_dump(mode="json"))
         self._tell(claim.study, claim.trial, record, claim.folder)
         self.holding.drop(claim.key)

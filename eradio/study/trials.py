@@ -106,7 +106,6 @@ def to_be_retried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     every = list(trials)
     later = successors(every)
     lost: dict[int, int] = {}
-    crowded: dict[int, int] = {}
     found = []
     for trial in every:
         if trial.state != TrialState.FAIL or is_duplicate(trial):
@@ -116,25 +115,24 @@ def to_be_retried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
             continue
         end = trial.user_attrs.get(END)
         lost[own] = lost.get(own, 0) + (end not in ("pre-empted", "out-of-memory"))
-        crowded[own] = crowded.get(own, 0) + (CROWDED in trial.user_attrs)
-        again = for_others_sake(trial, end, crowded[own]) or worth_another(end, lost[own])
+        again = for_others_sake(every, trial, end) or worth_another(end, lost[own])
         if again and (own, attempt(trial) + 1) not in later:
             found.append(trial)
     return found
 
 
-def for_others_sake(trial: FrozenTrial, end: str | None, crowded: int) -> bool:
+def for_others_sake(trials: Iterable[FrozenTrial], trial: FrozenTrial, end: str | None) -> bool:
     """Whether a trial that fails so may do so for what others hold, and another attempt at it may not.
 
     The others are the members of its cohort, or other processes of its machine, which are waited for so often.
 
     Args:
-        trial: that fails.
+        trials: of the study.
+        trial: one of them, that fails.
         end: its code.
-        crowded: attempts at its candidate that may have lacked what other processes held, this one included.
     """
     if CROWDED in trial.user_attrs:
-        return crowded < MOST_LOST
+        return sum(CROWDED in one.user_attrs for one in trials if origin(one) == origin(trial)) < MOST_LOST
     return end == "out-of-memory" and trial.user_attrs.get(COHORT, 1) > 1
 
 
