@@ -391,6 +391,17 @@ def test_device_hours_end_a_study_before_its_trials(tmp_path: Path) -> None:
     assert ledger.finished()
 
 
+def test_what_a_killed_worker_s_trial_has_cost_was_told_with_its_beats(tmp_path: Path) -> None:
+    ledger = _dying(tmp_path, rivals=0, budget={"device_hours": 1.0})
+    claim = _claim(ledger)
+    ledger.holding.progress(claim.key, 20, 1800.0)
+    ledger.holding.beat()
+    again = _claim(_ledger(tmp_path, rivals=0))
+    assert (again.number, ledger.earlier_seconds(again)) == (claim.number, 1800.0)
+    ledger.note(again, {"seconds": 1800.0})
+    assert ledger.out_of_time()
+
+
 def test_parameters_that_are_not_of_the_space_end_their_trial_alone(tmp_path: Path) -> None:
     ledger = _ledger(tmp_path, trials=1, rivals=0)
     name = next(iter(SearchSpace.named("tiny").encode(named("e_radio_mini"))))
