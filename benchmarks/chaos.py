@@ -6,7 +6,7 @@ that stops and crashes, at random times. Some of them are under a Slurm that que
 here. Then nobody disturbs them any more, and what is left is compared. What was decided at each rung is taken from the
 undisturbed study, since it depends on who comes first. Ends with status 1 if anything is not as it must be.
 
-    python -m benchmarks.chaos [--minutes 10] [--candidates 320] [--workers 8] [--seed 0] [--folder FOLDER]
+    python -m benchmarks.chaos [--minutes 10] [--candidates 400] [--workers 8] [--seed 0] [--folder FOLDER]
 """
 
 import argparse
@@ -57,7 +57,7 @@ def _slurm() -> Iterator[SlurmNode | None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--candidates", type=int, default=320)
+    parser.add_argument("--candidates", type=int, default=400)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=float, default=4.0, help="seconds between two disturbances")

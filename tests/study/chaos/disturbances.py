@@ -51,6 +51,7 @@ class Disturber:
     def once(self) -> None:
         """Do one thing: each once, in the order in which they stand here, then by chance."""
         ways: list[tuple[int, Callable[[], str | None]]] = [
+            *([(2, self._requeue)] if self.cluster.slurm is not None else []),
             (5, self._kill_worker),
             (3, self._pause),
             (2, self._restart_database),
@@ -59,15 +60,14 @@ class Disturber:
             (1, self._crash_database),
             (2, self._terminate),
             (1, self._preempt),
-            *([(2, self._requeue)] if self.cluster.slurm is not None else []),
         ]
         missing = [way for _, way in ways if _name(way) not in self.done]
-        (way,) = missing[:1] or self.random.choices([way for _, way in ways], [weight for weight, _ in ways])
-        name = _name(way)
-        said = way()
-        if said is not None:
-            self.done[name] += 1
-            self.write(f"{name}: {said}")
+        by_chance = self.random.choices([way for _, way in ways], [weight for weight, _ in ways])
+        for way in (*missing, *by_chance):
+            if (said := way()) is not None:
+                self.done[_name(way)] += 1
+                self.write(f"{_name(way)}: {said}")
+                return
 
     def wake(self, everybody: bool = False) -> None:
         """Let those go on that were paused for long enough."""
