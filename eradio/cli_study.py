@@ -51,11 +51,12 @@ def search(
 
     The same command on another machine, with the same storage and run folder, joins it.
     """
-    from eradio.study.launchers.local import visible_gpus
+    import torch
+
     from eradio.study.search import search as run_search
 
     study = _study(config, storage, study_name, data=data, trials=trials)
-    count = (len(visible_gpus()) or len(os.sched_getaffinity(0))) if workers is None else workers
+    count = (torch.cuda.device_count() or len(os.sched_getaffinity(0))) if workers is None else workers
     if count < 1:
         raise EradioError(f"--workers must be at least 1, not {count}.")
     folder = out or Path("runs") / study.name
@@ -207,6 +208,7 @@ def _study(
 
 def _begun(study: Path, out: Path | None, storage: str | None, name: str | None) -> "Run":
     """The run of a folder, or of a study's file, whose study is there."""
+    from eradio.study.launchers.records import launches
     from eradio.study.run import open_run
     from eradio.study.storage import refuse_missing
 
@@ -217,8 +219,9 @@ def _begun(study: Path, out: Path | None, storage: str | None, name: str | None)
     else:
         config = _study(study, storage, name)
         run = open_run(out or Path("runs") / config.name, config)
-    with suppress(StorageDownError):  # `stop --now` does without it, and all else says so itself
-        refuse_missing(run.address, run.config.name)
+    if not launches(run.folder):  # whose workers may have begun nothing yet, or be left over
+        with suppress(StorageDownError):  # all else says so itself
+            refuse_missing(run.address, run.config.name)
     return run
 
 

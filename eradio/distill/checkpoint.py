@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eradio.errors import EradioError
+from eradio.errors import EradioError, PassingError, memory_was_short
 from eradio.tensors import write_state
 
 _SECONDS_BETWEEN = 5.0
@@ -97,5 +97,9 @@ class CheckpointFolder:
 def _read(path: Path) -> Checkpoint:
     try:
         return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, OSError) as error:
+    except OSError as error:
+        raise PassingError(f"Cannot read {path}: {error.strerror or error}. Check the disk.") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError) as error:
+        if memory_was_short(error):
+            raise
         raise UnreadableError(path, error) from error

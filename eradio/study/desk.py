@@ -104,6 +104,7 @@ class Desk:
 
     def _note_seconds(self, pupil: Pupil) -> None:
         """Write down what this attempt has cost so far, for the budget."""
+        self._run.ledger.holding.cost(pupil.claim.key, pupil.spent)
         with suppress(EndedError):
             self._run.ledger.note(pupil.claim, {SECONDS: round(pupil.spent, 3)})
 
@@ -190,7 +191,8 @@ class Desk:
 
     def _taught(self, cohort: Sequence[Pupil], steps: int) -> Iterator[tuple[Pupil, Reached | Exception]]:
         def watch(pupil: Pupil, step: int) -> None:
-            self._run.ledger.holding.progress(pupil.claim.key, step, pupil.spent)
+            self._run.ledger.holding.progress(pupil.claim.key, step)
+            self._run.ledger.holding.cost(pupil.claim.key, pupil.spent)
             self._run.ledger.holding.check(pupil.claim.key)
             self._show(_called(cohort), pupil.claim.folder, step, steps)
 
@@ -200,6 +202,7 @@ class Desk:
         """Write down what a rung gave and has cost; False if the trial is not ours any more."""
         steps = reached.score.steps
         try:
+            self._run.ledger.holding.cost(pupil.claim.key, pupil.spent)
             self._run.ledger.note(pupil.claim, {SECONDS: round(pupil.spent, 3)})
             if steps != self._rungs[-1]:
                 self._run.ledger.score(pupil.claim, steps, reached.score.loss)

@@ -77,7 +77,7 @@ def _comparisons(run: Run, pupil: Pupil) -> tuple[Comparison, ...]:
     student.load_state_dict(pupil.weights())
     before = untrained(run, pupil.claim.network)
     before.heads.restore(run.scales)
-    run.asked.rest()
+    run.rest()
     with run.device.training():
         return run.bench.compare(student, before)
 

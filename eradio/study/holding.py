@@ -94,11 +94,17 @@ class Holding:
         """Hold a trial no more."""
         self._held.pop(key, None)
 
-    def progress(self, key: Key, step: int, seconds: float) -> None:
-        """Note how far a trial is, and what it has cost; told with the next beat, so that a kill loses no more."""
+    def progress(self, key: Key, step: int) -> None:
+        """Note how far a trial is; told with the next beat."""
         hold = self._held.get(key)
         if hold is not None:
-            hold.step, hold.seconds = step, seconds
+            hold.step = step
+
+    def cost(self, key: Key, seconds: float) -> None:
+        """Note what this attempt at a trial has cost; told with the next beat, so that a kill loses little."""
+        hold = self._held.get(key)
+        if hold is not None:
+            hold.seconds = seconds
 
     def beat(self) -> None:
         """Give a sign of life in every trial; what the storage does not take now, it takes the next time."""

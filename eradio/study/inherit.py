@@ -13,7 +13,8 @@ from torch import nn
 
 from eradio.description import Description
 from eradio.errors import NetworkError
-from eradio.files import read_json, write_json
+from eradio.files import write_json
+from eradio.study.kept import kept
 
 _FILE = "inherited.json"
 
@@ -29,8 +30,7 @@ class Inheritance(Description):
     @classmethod
     def kept_in(cls, folder: Path) -> Self | None:
         """What was settled when the network of a folder was begun; None if it begins with its own."""
-        path = folder / _FILE
-        return cls.parse(read_json(path), str(path)) if path.exists() else None
+        return kept(cls, folder / _FILE)
 
     def keep(self, folder: Path) -> None:
         """Settle it for this and all later attempts.
@@ -68,7 +68,10 @@ def most_similar(student: nn.Module, others: Iterable[Path]) -> Inheritance | No
     total = sum(_count(shape) for shape in own.values())
     best: Inheritance | None = None
     for path in others:
-        theirs = _shapes(path)
+        try:
+            theirs = _shapes(path)
+        except (OSError, SafetensorError):  # it is of no use to others either
+            continue
         same = sum(_count(shape) for name, shape in own.items() if theirs.get(name) == shape)
         if same and (best is None or same / total > best.share):
             best = Inheritance(source=str(path), share=same / total)

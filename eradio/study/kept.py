@@ -1,11 +1,12 @@
 """What earlier attempts left in a candidate's folder; what a broken disk spoiled is set aside, and done again."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from eradio.description import Description
-from eradio.errors import EradioError
-from eradio.files import read_json
+from eradio.errors import EradioError, PassingError
+from eradio.files import parsed_json
 from eradio.study.holding import Kind
 from eradio.study.records import FinalistRecord, TrialRecord
 
@@ -16,12 +17,17 @@ def kept(kind: type[Kept], path: Path) -> Kept | None:
     """What a file of a candidate's holds; None where there is none, or none that can be used.
 
     A file that no worker can read would end every worker that takes the candidate, one after the other.
+
+    Raises:
+        PassingError: the disk does not answer, which says nothing about the file.
     """
-    if not path.exists():
-        return None
     try:
-        return kind.parse(read_json(path), str(path))
-    except EradioError:
+        return kind.parse(parsed_json(path.read_bytes()), str(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise PassingError(f"Cannot read {path}: {error.strerror}. Check the disk.") from None
+    except (EradioError, ValueError):
         set_aside(path)
         return None
 
@@ -36,4 +42,5 @@ def told_before(kind: Kind, path: Path, finalist_steps: int) -> TrialRecord | Fi
 
 def set_aside(path: Path) -> None:
     """Leave a file for its user to look at, under a name that nobody reads."""
-    path.replace(path.with_name(f"{path.name}.unreadable"))
+    with suppress(FileNotFoundError):  # another worker was first
+        path.replace(path.with_name(f"{path.name}.unreadable"))

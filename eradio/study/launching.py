@@ -60,6 +60,8 @@ def launch(
     wanted = Resources.parse(dict(resources), f"eradio launch {launcher}")
     job = worker_job(launcher, config.name, path, folder, workers, wanted, overrides=overrides)
     one = load_launcher(launcher)
+    if launcher == "kubernetes" and "--storage" in overrides and any(o.startswith("--secret=") for o in wanted.options):
+        raise EradioError("The Secret gives the pods their storage. Leave --storage out.")
     _refuse_embedded(launcher, config, folder, wanted)
     if dry_run:
         if launcher != "kubernetes":

@@ -37,6 +37,7 @@ def peak_bytes(run: Run, claim: Claim) -> int:
     assert megabytes is not None
     found = kept(Footprint, path)
     if found is None:
+        run.rest()
         free = _awaited(megabytes * 1e6, run.config.target.device, _ROOM_SECONDS if claim.attempt > 1 else 0.0)
         with run.device.measuring():
             found = footprint(str(claim.folder / "architecture.json"), run.config.target)

@@ -15,7 +15,7 @@ from eradio.distill.checkpoint import CheckpointFolder, UnreadableError
 from eradio.distill.courses import Course, taught_together
 from eradio.distill.student import Student, new_student
 from eradio.distill.trainer import DivergedError, Outcome, Trainer
-from eradio.errors import EradioError, NetworkError, memory_was_short
+from eradio.errors import EradioError, NetworkError, PassingError, memory_was_short
 from eradio.files import write_json
 from eradio.manifest import environment
 from eradio.profile import Measurement, Target, identity, measure
@@ -142,13 +142,23 @@ def teach(
         pupil.spent = before[pupil] + (time.monotonic() - start) / len(pupils)
 
     courses = {pupil: _course(run, pupil, steps, stop, partial(watched, pupil)) for pupil in pupils}
-    for pupil, end in taught_together(courses, run.targets):
+    for pupil, end in _without_room(taught_together(courses, run.targets)):
         charge(pupil)
         if isinstance(end, Reached):
             end = end.model_copy(update={"seconds": pupil.spent - before[pupil]})
             write_json(rung_file(pupil.claim.folder, steps), end.model_dump(mode="json"))
             pupil.reached.append(end)
         yield pupil, end
+
+
+def _without_room(ends: Iterator[tuple[Pupil, Reached | Exception]]) -> Iterator[tuple[Pupil, Reached | Exception]]:
+    """The same; a teacher that finds no memory, for what others hold, is nobody's failure."""
+    try:
+        yield from ends
+    except Exception as error:
+        if memory_was_short(error):
+            raise PassingError(f"The teachers ran out of memory ({reason(error)}). Use fewer workers here.") from error
+        raise
 
 
 def record_of(run: Run, pupil: Pupil, end: End, reason: str | None = None) -> TrialRecord:

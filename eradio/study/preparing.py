@@ -57,6 +57,7 @@ def prepare(run: Run, console: Console) -> None:
         if not first.exists():  # an earlier study may have gone on, or be gone, when the next worker comes
             write_json(first, [network.model_dump(mode="json") for network in _first(run.config, run.space)])
         run.ledger.enqueue([parse_network(plain, str(first)) for plain in read_json(first)])
+    run.rest()
     console.print(f"{read_json(path)['why']}.", markup=False)
     with console.status("Measuring the canary, the unit of every throughput, while nothing else runs"):
         for target in run.config.targets:

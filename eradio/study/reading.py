@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from eradio.collecting import uncollected
+from eradio.errors import EradioError
 from eradio.files import read_json
 from eradio.manifest import environment
 from eradio.study.holding import Kind
@@ -72,10 +74,11 @@ def read_records(folder: Path, studies: Mapping[Kind, Study]) -> list[TrialRecor
             path = folder / f"{role}s" / f"{origin(trial):04d}" / RECORD
             # One that was lost for the last time just before it could be told counts for nothing in the study.
             lost = trial.state == TrialState.FAIL and trial.user_attrs.get(END) == "lost"
+            known = None
             if path.exists() and not lost:
-                records.append(_record_at(path, path.stat().st_mtime_ns))
-            else:
-                records.append(_record_of(trial, role))
+                with suppress(EradioError):  # one that a broken disk spoiled must not hide all others
+                    known = _record_at(path, path.stat().st_mtime_ns)
+            records.append(known or _record_of(trial, role))
     return records
 
 

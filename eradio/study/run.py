@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+import torch
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from torch import Tensor
@@ -111,6 +112,12 @@ class Run:
     def asked(self) -> LiveTargets:
         """The teachers, asked anew each time, as they answer."""
         return LiveTargets(self.config.recipe, *self.data, guard=self.device.training, device=self.setting.device)
+
+    def rest(self) -> None:
+        """Give back the memory that the teachers take on a GPU, until they are asked again."""
+        self.asked.rest()
+        if self.setting.device == "cuda":
+            torch.cuda.empty_cache()
 
     @cached_property
     def live(self) -> LiveTargets:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from eradio.distill.readable import Readable
@@ -58,6 +59,8 @@ def search(folder: Path, config: StudyConfig, workers: int, console: Console) ->
             _add_seconds(folder, time.monotonic() - began)
         if run.ledger.asked_to_stop() is not None:
             raise EradioError("The study was asked to stop. Run the same command again to go on.")
+        if (why := run.ledger.used_up()) is not None:
+            console.print(f"Nothing more was begun: {why}. A larger budget goes on.", markup=False)
         records = read_study(folder, run)
     _name_undecodable(run, records, console)
     return records
@@ -66,9 +69,10 @@ def search(folder: Path, config: StudyConfig, workers: int, console: Console) ->
 def _attend(run: Run, workers: int, console: Console) -> None:
     """Show what workers do until all have ended."""
     file = run.folder / "study.json"
-    own = Resources(gpus=1 if workers <= len(visible_gpus()) else 0)  # more of them share what there is
+    own = Resources(gpus=1 if workers <= _like_gpus() else 0)  # more of them share the first
     job = worker_job("local", run.config.name, file, run.folder, workers, own, rules=Rules(patience=_PATIENCE_SECONDS))
     with _told_where(run), Display(console, _workload(run)) as display, attached(job) as launched:
+        said: set[str] = set()
         states = [WorkerState(number=number, state="waiting") for number in range(workers)]
         while any(state.state != "ended" for state in states):
             time.sleep(_POLL_SECONDS)
@@ -76,10 +80,20 @@ def _attend(run: Run, workers: int, console: Console) -> None:
             with suppress(StorageDownError):  # the workers wait for it, and so can the display
                 display.update(_snapshot(run, launched))
             for state in states:
+                note = read_note(launched.job.note(state.number))
+                if note is not None and note.state == "waiting" and note.words not in said:
+                    said.add(note.words)
+                    console.print(note.words, markup=False, highlight=False)
                 if state.state == "ended" and state.status == ASKED:
                     raise EradioError("The workers were asked to stop. Run the same command again to go on.")
                 if state.state == "ended" and state.status != 0:
                     raise EradioError(_last_words(launched, state))
+
+
+def _like_gpus() -> int:
+    """How many GPUs can be given out, one each: none if they differ, since one study is of one kind of machine."""
+    names = {torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())}
+    return len(visible_gpus()) if len(names) == 1 else 0
 
 
 @contextmanager

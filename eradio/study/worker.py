@@ -134,6 +134,7 @@ def _filled(run: Run, show: Status, steps: range, what: str) -> bool:
             looked = time.monotonic()
             if run.ledger.asked_to_stop() is not None:
                 return False
+    run.rest()
     return True
 
 

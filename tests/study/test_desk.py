@@ -12,8 +12,9 @@ from rich.console import Console
 
 from eradio.cli import run_command
 from eradio.distill.stopping import StoppedError
+from eradio.distill.targets import LiveTargets
 from eradio.distill.trainer import Trainer
-from eradio.errors import MachineError, NetworkError
+from eradio.errors import MachineError, NetworkError, PassingError
 from eradio.files import disk_error
 from eradio.profile import Target
 from eradio.profile.memory import Footprint
@@ -214,6 +215,23 @@ def test_what_did_not_come_to_its_end_has_cost_its_time_too(tmp_path: Path, monk
     assert (record.end, record.attempt) == ("diverged", 2)
     assert run.candidates()[1].user_attrs["seconds"] >= 0.5
     assert record.seconds >= stopped + 0.5
+
+
+def test_a_teacher_that_finds_no_memory_is_no_network_s_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    desk = _desk(run)
+    with monkeypatch.context() as patch:
+        patch.setattr(LiveTargets, "batch", short)
+        with pytest.raises(PassingError, match="The teachers ran out of memory"):
+            desk.turn(run.ledger.claim, more=True)
+    desk.hand_back("its worker ended")
+    _to_the_end(run)
+    assert [trial.user_attrs["end"] for trial in run.candidates()] == ["pre-empted", "complete"]
 
 
 @pytest.mark.parametrize("others", [1, 5])

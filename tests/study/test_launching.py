@@ -191,6 +191,7 @@ def test_what_a_dry_run_shows_can_be_run_and_what_is_missing_is_said_beside_it(
         ["launch", "local", "--workers", "1", "--minutes", "9"],
         ["launch", "local", "--workers", "1", "--out", "another"],
         ["launch", "kubernetes", "--workers", "1", "--option=--colour=red", "--option=--secret=c"],
+        ["launch", "kubernetes", "--workers", "1", "--option=--secret=c", "--storage", "postgresql://me@host/db"],
     ],
 )
 def test_a_dry_run_of_what_would_be_refused_is_refused(

@@ -394,7 +394,7 @@ def test_device_hours_end_a_study_before_its_trials(tmp_path: Path) -> None:
 def test_what_a_killed_worker_s_trial_has_cost_was_told_with_its_beats(tmp_path: Path) -> None:
     ledger = _dying(tmp_path, rivals=0, budget={"device_hours": 1.0})
     claim = _claim(ledger)
-    ledger.holding.progress(claim.key, 20, 1800.0)
+    ledger.holding.cost(claim.key, 1800.0)
     ledger.holding.beat()
     again = _claim(_ledger(tmp_path, rivals=0))
     assert (again.number, ledger.earlier_seconds(again)) == (claim.number, 1800.0)
@@ -417,6 +417,16 @@ def test_a_record_that_a_broken_disk_spoiled_is_set_aside_and_its_network_taught
     again = _claim(_ledger(tmp_path, rivals=0))
     assert (again.number, again.attempt) == (claim.number, 2)
     assert [path.name for path in claim.folder.glob("*.unreadable")] == ["record.json.unreadable"]
+
+
+def test_a_spoiled_record_of_one_that_was_told_hides_no_other(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path, trials=2, rivals=0)
+    for _ in range(2):
+        _complete(ledger)
+    (tmp_path / "candidates" / "0000" / "record.json").write_text("{")
+    first, second = read_records(tmp_path, _studies(tmp_path))
+    assert (first.end, first.score) == ("complete", None)
+    assert second.score is not None
 
 
 def test_what_was_told_counts_though_another_had_called_its_worker_lost(tmp_path: Path) -> None:

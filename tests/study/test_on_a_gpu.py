@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
-from safetensors.torch import load_file
 
 from eradio.study.config import StudyConfig
 from eradio.study.reading import read_study
@@ -34,5 +33,3 @@ def test_workers_teach_on_the_gpu_they_see(tmp_path: Path) -> None:
     assert [trial.end for trial in study.trials if trial.duplicate_of is None] == ["complete"] * 2
     assert study.trials[0].manifest["taught on"] == "cuda"
     assert study.finalists[0].reason is None
-    weights = load_file(tmp_path / "candidates" / f"{study.trials[0].number:04d}" / "student.safetensors")
-    assert {value.device.type for value in weights.values()} == {"cpu"}
