@@ -99,6 +99,7 @@ def chaos(
     with WrittenFiles(sorted((run.folder / "candidates").iterdir())) as written:
         try:
             _disturbed(cluster, run, disturber, seconds, workers, every)
+            disturbed = time.monotonic() - disturber.began
             _to_the_end(cluster, run, workers)
         finally:
             disturber.wake(everybody=True)
@@ -114,7 +115,7 @@ def chaos(
         "rungs written once more by one that was paused": late,
         "workers spared": disturber.spared,
         "launches": len(cluster.launched),
-        "seconds of disturbance": round(time.monotonic() - disturber.began),
+        "seconds of disturbance": round(disturbed),
     }
     wrong = {
         "the undisturbed study is in order": [
