@@ -28,8 +28,11 @@ from rich.table import Table
 
 from eradio.search_space import Network
 from eradio.study.config import StudyConfig
+from eradio.study.holding import Claim
 from eradio.study.lease import Beating
+from eradio.study.ledger import Ledger
 from eradio.study.run import Run, open_run
+from eradio.study.trials import EndedError
 from tests.analysis import made_up
 from tests.services import PASSWORD, private_postgres
 
@@ -85,27 +88,39 @@ class Training:
 
 def ledgers(run: Run, training: Training, trials: int) -> None:
     """A worker of ours, for so many trials."""
-    ledger = run.ledger
+    ledger, done = run.ledger, 0
     with Beating(ledger.holding.beat, run.config.lease):
-        for trial in range(trials):
+        while done < trials:
             # As a worker asks between two trials.
             assert ledger.asked_to_stop() is None
             assert not ledger.finished()
             claim = ledger.claim()
             assert claim is not None
-            loss, rate = outcome(claim.network)
-            measurement = made_up.measured(rate)
-            ledger.measured(claim, [measurement])
-            sleeps = training.sleeps(trial)
-            for steps, seconds in zip(RUNGS, sleeps, strict=False):
-                training.sleep(seconds)
-                if steps != RUNGS[-1]:
-                    ledger.score(claim, steps, loss)
-                    ledger.reached(claim, steps)
-            score = made_up.scored(loss, RUNGS[len(sleeps) - 1])
-            end = "complete" if len(sleeps) == len(RUNGS) else "halted"
-            record = made_up.trial(claim.number, measurement=measurement, score=score, state=end, end=end)
-            ledger.tell(claim, record.model_copy(update={"network_digest": claim.network.digest()}))
+            try:
+                teach(ledger, claim, training.sleeps(done), training)
+                done += 1
+            except EndedError:  # another worker drew the same network in the same moment
+                ledger.holding.drop(claim.key)
+
+
+def teach(ledger: Ledger, claim: Claim, sleeps: Sequence[float], training: Training) -> None:
+    """What a worker asks of its ledger while it teaches a network to so many rungs.
+
+    Raises:
+        EndedError: it is another one's duplicate.
+    """
+    loss, rate = outcome(claim.network)
+    measurement = made_up.measured(rate)
+    ledger.measured(claim, [measurement])
+    for steps, seconds in zip(RUNGS, sleeps, strict=False):
+        training.sleep(seconds)
+        if steps != RUNGS[-1]:
+            ledger.score(claim, steps, loss)
+            ledger.reached(claim, steps)
+    score = made_up.scored(loss, RUNGS[len(sleeps) - 1])
+    end = "complete" if len(sleeps) == len(RUNGS) else "halted"
+    record = made_up.trial(claim.number, measurement=measurement, score=score, state=end, end=end)
+    ledger.tell(claim, record.model_copy(update={"network_digest": claim.network.digest()}))
 
 
 def plainly(run: Run, training: Training, trials: int) -> None:
