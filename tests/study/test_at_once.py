@@ -120,7 +120,7 @@ def test_of_two_that_write_down_one_network_at_once_one_counts(
     assert first.state == TrialState.COMPLETE
     assert (second.state == TrialState.COMPLETE) == (sooner == 0)
     assert second.user_attrs["duplicate_of"] == 0
-    assert ledgers[0].open()
+    assert not ledgers[0].finished()
 
 
 def test_of_twins_one_of_which_was_lost_and_yielded_the_other_goes_on(
