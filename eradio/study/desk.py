@@ -84,7 +84,8 @@ class Desk:
         for waiting in self._waiting:
             waiting.clear()
         for pupil in self._held():
-            self._note_seconds(pupil)
+            with suppress(EndedError):
+                self._note_seconds(pupil)
             self._run.ledger.hand_back(pupil.claim, why)
 
     def close(self, why: str) -> None:
@@ -103,10 +104,13 @@ class Desk:
         return [pupil for pupil in self._pupils if pupil.claim.key in held]
 
     def _note_seconds(self, pupil: Pupil) -> None:
-        """Write down what this attempt has cost so far, for the budget."""
+        """Write down what this attempt has cost so far, for the budget.
+
+        Raises:
+            EndedError: the trial is not ours any more.
+        """
         self._run.ledger.holding.cost(pupil.claim.key, pupil.spent)
-        with suppress(EndedError):
-            self._run.ledger.note(pupil.claim, {SECONDS: round(pupil.spent, 3)})
+        self._run.ledger.note(pupil.claim, {SECONDS: round(pupil.spent, 3)})
 
     def _counts(self) -> list[int]:
         return [len(waiting) for waiting in self._waiting]
@@ -153,7 +157,8 @@ class Desk:
         if not broken:
             return True
         for one, end in self._taught([pupil], 0):
-            self._note_seconds(one)
+            with suppress(EndedError):
+                self._note_seconds(one)
             if isinstance(end, Exception):
                 self._failed(one, end)
             else:
@@ -202,8 +207,7 @@ class Desk:
         """Write down what a rung gave and has cost; False if the trial is not ours any more."""
         steps = reached.score.steps
         try:
-            self._run.ledger.holding.cost(pupil.claim.key, pupil.spent)
-            self._run.ledger.note(pupil.claim, {SECONDS: round(pupil.spent, 3)})
+            self._note_seconds(pupil)
             if steps != self._rungs[-1]:
                 self._run.ledger.score(pupil.claim, steps, reached.score.loss)
         except EndedError:
@@ -253,8 +257,8 @@ class Desk:
 
     def _fail(self, pupil: Pupil, error: Exception, *, building: bool) -> None:
         """End a trial that failed by its network's own fault."""
-        self._note_seconds(pupil)
         with suppress(EndedError):
+            self._note_seconds(pupil)
             if pupil.claim.kind == "finalist":
                 self._run.ledger.tell(pupil.claim, finalists.record_of(self._run, pupil, reason(error)))
             else:
