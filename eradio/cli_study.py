@@ -153,6 +153,7 @@ def launch(
 @_out
 @_storage
 @_name
+@uncollected()
 def status(study: Path, out: Path | None, storage: str | None, study_name: str | None) -> None:
     """Show a study's workers, rungs, front, rate and how long the rest may take.
 
