@@ -21,8 +21,11 @@ def open_places(config: StudyConfig, trials: Trials, began: float) -> int:
         trials: of the study.
         began: when the study was begun, in seconds of the system's clock.
     """
-    if spent(config, trials, began) is not None:
-        return 0
+    return 0 if spent(config, trials, began) is not None else room(config, trials)
+
+
+def room(config: StudyConfig, trials: Trials) -> int:
+    """How many candidates are asked for beyond those that have a place."""
     return config.trials - len(places(trials["candidate"]))
 
 

@@ -15,7 +15,7 @@ from eradio.errors import EradioError
 from eradio.files import read_json, sweep, write_json
 from eradio.profile import Measurement
 from eradio.search_space import Architecture, Network, SearchSpace, named, parse_network
-from eradio.study.budget import Trials, open_places, out_of_time, places, spent
+from eradio.study.budget import Trials, open_places, out_of_time, places, room, spent
 from eradio.study.config import StudyConfig
 from eradio.study.halving import Decision, judge
 from eradio.study.holding import Claim, Holding, Kind
@@ -24,7 +24,7 @@ from eradio.study.lease import Lease, Watch
 from eradio.study.patience import Patience, once, patient
 from eradio.study.records import FinalistRecord, TrialRecord
 from eradio.study.recovery import fail, put_in_line, recover
-from eradio.study.telling import HALTED, attributes_of, complete
+from eradio.study.telling import attributes_of, complete, constraints_of
 from eradio.study.trials import (
     ALONE,
     DIGEST,
@@ -302,11 +302,12 @@ class Ledger:
         """A trial that nobody else has: one that is tried again, one that was put in line, or a new one."""
         study, all_trials = self._studies[kind], self._trials()
         trials = all_trials[kind]
-        left = open_places(self._config, all_trials, self.began) if kind == "candidate" else 1
         ends = spent if kind == "candidate" else out_of_time
-        closed = ends(self._config, all_trials, self.began) is not None
+        if ends(self._config, all_trials, self.began) is not None:
+            return None
+        left = room(self._config, all_trials) if kind == "candidate" else 1
         for one in sorted(trials, key=lambda trial: (attempt(trial) == 1, trial.number)):
-            if one.state != TrialState.WAITING or closed or (left < 1 and not waits_again(one)):
+            if one.state != TrialState.WAITING or (left < 1 and not waits_again(one)):
                 continue
             if (trial := pop(study, one)) is not None:
                 return trial
@@ -384,14 +385,8 @@ class Ledger:
             if not fail(study, trial, record.end, record.reason or "no reason was recorded"):
                 raise EndedError
             return
-        constraints: dict[str, float] = {}
-        if isinstance(record, TrialRecord) and record.role == "candidate":
-            left = sum(rung > record.score.steps for rung in self._config.rungs)
-            shortfalls = self._config.constraints.shortfalls(record.measurement, record.peak_bytes)
-            # On all trials or on none: some samplers refuse a study whose trials differ in their constraints.
-            constraints = shortfalls | ({HALTED: float(left)} if self._config.halving or shortfalls else {})
         files = [folder / "architecture.json", folder / RECORD]
-        complete(study, trial, record, constraints, files, self._folder)
+        complete(study, trial, record, constraints_of(self._config, record), files, self._folder)
 
 
 def _job(trial: FrozenTrial) -> tuple[str, int]:

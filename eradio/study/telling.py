@@ -9,6 +9,7 @@ from optuna.study import Study
 from optuna.trial import Trial
 
 from eradio.files import disk_error
+from eradio.study.config import StudyConfig
 from eradio.study.records import FinalistRecord, TrialRecord
 from eradio.study.trials import DIGEST, END, REASON, THROUGHPUT, WORDS, EndedError, frozen_at, note
 
@@ -81,6 +82,18 @@ def values_of(record: TrialRecord | FinalistRecord) -> list[float]:
     """The objectives of a measured and taught network: loss, then images per second on each target."""
     assert record.score is not None
     return [record.score.loss, *(one.throughput.value for one in record.measurements)]
+
+
+def constraints_of(config: StudyConfig, record: TrialRecord | FinalistRecord) -> dict[str, float]:
+    """What a candidate with a score is to keep up to 0: on all candidates of a study or on none, since some samplers
+    refuse a study whose trials differ in their constraints."""
+    if not isinstance(record, TrialRecord) or record.role != "candidate":
+        return {}
+    assert record.score is not None
+    assert record.measurement is not None
+    shortfalls = config.constraints.shortfalls(record.measurement, record.peak_bytes)
+    left = sum(rung > record.score.steps for rung in config.rungs)
+    return shortfalls | ({HALTED: float(left)} if config.halving or shortfalls else {})
 
 
 def attributes_of(record: TrialRecord | FinalistRecord) -> dict[str, object]:
