@@ -66,7 +66,7 @@ def methods(table: Table, engine: str) -> list[Method]:
 
 
 def main(kept: Path, source: Path, seeds: int, engine: str, processes: int) -> None:
-    console, table = Console(width=110, highlight=False), read_table(source)
+    console, table = Console(width=100, highlight=False), read_table(source)
 
     def told(name: str, done: int, all_: int) -> None:
         print(f"{done} of {all_}: {name}", flush=True)
@@ -74,7 +74,7 @@ def main(kept: Path, source: Path, seeds: int, engine: str, processes: int) -> N
     found = replays(table, methods(table, engine), range(seeds), kept, processes=processes, told=told)
     console.print(f"{engine}, {seeds} seeds; {found[CHANCE][0].caution() or 'the whole table'}")
     console.print(areas(found))
-    console.print(costs(found))
+    console.print(costs(found, CHANCE, PLAIN), costs(found, WHOLE), sep="\n")
     console.print(facts(found))
     console.print(*verdicts(found), sep="\n")
     console.print(fidelity(table, engine))
@@ -91,12 +91,12 @@ def areas(found: Found) -> Rows:
     return rows
 
 
-def costs(found: Found) -> Rows:
-    """The part of the whole compute of chance, and of TPE that halts nobody, that is needed for the same area."""
-    rows = Rows("compute, %, for the area of", CHANCE, "never", PLAIN, "never", WHOLE, "never")
+def costs(found: Found, *bases: str) -> Rows:
+    """The part of the whole compute of some methods that is needed for the same area."""
+    rows = Rows("compute for the final area of", *(head for base in bases for head in (base, "never")))
     for name, runs in found.items():
         cells = []
-        for base in (CHANCE, PLAIN, WHOLE):
+        for base in bases:
             part = shares(runs, found[base])
             cells += [percent(middle(part)), str(sum(one == float("inf") for one in part))]
         rows.add_row(name, *cells)

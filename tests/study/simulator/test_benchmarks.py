@@ -16,7 +16,7 @@ def test_searches_are_compared(table, tmp_path, capsys):
     search_on_table.main(kept, source, 2, "cpu", 1)
     first = capsys.readouterr().out
     assert "cpu, 2 seeds; the whole table" in first
-    assert first.count("Aim:") == 2
+    assert first.count("Aim:") == 3
     assert all(len(line) <= 100 for line in first.splitlines())
     search_on_table.main(kept, source, 2, "cpu", 1)
     again = capsys.readouterr().out
