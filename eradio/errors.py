@@ -23,6 +23,10 @@ class NetworkError(EradioError):
     """A network does not take what it is given, or cannot be built: its own failure, and no other network's."""
 
 
+class BuildError(NetworkError):
+    """An engine cannot run a network, or computes something else with it."""
+
+
 class MachineError(EradioError):
     """The machine refused (no room, no permission, a lock that is not given back): no network is to blame."""
 
@@ -49,9 +53,11 @@ def networks_own(error: Exception) -> bool:
 def memory_was_short(error: BaseException) -> bool:
     """Whether an error, or what led to it, says so: libraries say it with any class, and an engine may leave it out."""
     one: BaseException | None = error
-    while one is not None:
+    seen: set[int] = set()  # an error that is raised again may lead back to itself
+    while one is not None and id(one) not in seen:
         if isinstance(one, MemoryError) or short_of_memory(str(one)):
             return True
+        seen.add(id(one))
         one = one.__cause__ or one.__context__
     return False
 

@@ -41,6 +41,25 @@ class Stop:
         finally:
             self._noting = False
 
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Within `noting`: meanwhile a signal ends what is under way at once, since none of it can be kept.
+
+        Raises:
+            StoppedError: one came, now or before.
+        """
+        before = self._noting
+        try:
+            try:
+                self._noting = False
+                if self._number:
+                    raise StoppedError
+                yield
+            finally:
+                self._noting = before
+        except _AskedError:
+            raise StoppedError from None
+
     def note(self, number: int, frame: FrameType | None) -> None:
         """The signals' handler."""
         self._number = number

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eradio.errors import EradioError
+from eradio.errors import BuildError
 from eradio.profile.engines.base import Outputs, Precision
 from eradio.profile.record import Agreement
 
@@ -37,16 +37,16 @@ def agreement(outputs: Outputs, reference: Outputs, engine: str, precision: Prec
     """Compare an engine's outputs in some precision with eager's in float32.
 
     Raises:
-        EradioError: an output is missing, of another shape, not finite, or too far from the reference.
+        BuildError: an output is missing, of another shape, not finite, or too far from the reference.
     """
     shapes, wanted_shapes = [part.shape for part in outputs], [part.shape for part in reference]
     if shapes != wanted_shapes or not reference:
-        raise EradioError(
+        raise BuildError(
             f"Engine '{engine}' returned outputs of shapes {shapes} where eager returned {wanted_shapes}. "
             "Measure this network with the engine 'eager'."
         )
     if not all(np.isfinite(output).all() for output in reference):
-        raise EradioError(
+        raise BuildError(
             "This network's own float32 outputs are not finite on random pictures, so no engine can be "
             "checked against them. Correct the network."
         )
@@ -57,7 +57,7 @@ def agreement(outputs: Outputs, reference: Outputs, engine: str, precision: Prec
     )
     limits = LIMITS[precision]
     if not (found.cosine >= limits.cosine and found.max_error <= limits.error):
-        raise EradioError(
+        raise BuildError(
             f"Engine '{engine}' in {precision} disagrees with eager: cosine {found.cosine:.6f} (at least "
             f"{limits.cosine} is needed), largest relative error {found.max_error:.2g} (at most {limits.error:g}). "
             "Its throughput is not recorded. Measure this network with the engine 'eager'."

@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eradio.errors import BuildError, EradioError, memory_was_short
+from eradio.gpu import gpu_lost
 from eradio.locks import DeviceLock
 from eradio.profile.agreement import agreement
 from eradio.profile.alone import rate
@@ -78,10 +80,12 @@ def measure_all(
         One measurement a subject, in their order.
 
     Raises:
-        EradioError: the engine is missing, cannot run a network, or computes something else.
+        BuildError: the engine cannot run a network, or computes something else.
+        EradioError: the engine is missing, or cannot run the canary either.
     """
     tell = watch or (lambda what, share: None)
-    with ExitStack() as open_ones, sentences(" or ".join(one.name for one in subjects), target.engine):
+    names = " or ".join(one.name for one in subjects)
+    with ExitStack() as open_ones, _blamed(target, calibration), sentences(names, target.engine):
         ready = []
         for place, subject in enumerate(subjects):
             tell(f"preparing {subject.name}", place / len(subjects))
@@ -152,6 +156,33 @@ def calibrate(
         lock.measuring() if lock else nullcontext(),
     ):
         return reference_for(target, canary_folder, lambda: _calibrate(canary, target))
+
+
+@contextmanager
+def _blamed(target: Target, calibration: Tensor | None) -> Iterator[None]:
+    """Networks are to blame for what an engine does not do with them, but not if it does not do it with the canary.
+
+    Raises:
+        EradioError: it does not.
+    """
+    try:
+        yield
+    except BuildError as error:
+        # Memory may take a while to be free again. And after some networks nothing runs in this process any more.
+        if memory_was_short(error) or gpu_lost() is not None:
+            raise
+        try:
+            with (
+                sentences("the canary", target.engine),
+                load_engine(target.engine).prepare(Canary(), job_of(target, calibration)) as canary,
+            ):
+                canary.run()
+                _check_canary(canary, target, calibration)
+        except EradioError as own:
+            raise EradioError(
+                f"{error} Nor does '{target.engine}' run the reference network here: {own} Mend the engine first."
+            ) from own
+        raise
 
 
 def stopwatch(target: Target) -> Clock:

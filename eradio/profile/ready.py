@@ -11,7 +11,7 @@ import torch
 from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
-from eradio.errors import EradioError, NetworkError, memory_was_short
+from eradio.errors import BuildError, EradioError, MachineError, NetworkError, memory_was_short
 from eradio.profile.agreement import agreement
 from eradio.profile.complexity import Complexity, UncountedError, complexity
 from eradio.profile.engines import LISTINGS, load_engine
@@ -142,7 +142,7 @@ def sentences(name: str, engine: str) -> Iterator[None]:
     """What a network or an engine raises, as a sentence; what the system or we say stays.
 
     Raises:
-        EradioError: anything but that was raised.
+        BuildError: anything but that was raised.
     """
     try:
         yield
@@ -151,10 +151,10 @@ def sentences(name: str, engine: str) -> Iterator[None]:
     except Exception as error:  # networks are the user's own, and engines have a class of their own for every failure
         why = " ".join(str(error).split()).rstrip(".")[:300] or type(error).__name__
         if memory_was_short(error):
-            raise EradioError(
+            raise BuildError(
                 f"{name} does not fit the memory ({why}). Choose a smaller batch or resolution."
             ) from error
-        raise EradioError(f"{name} cannot be measured with {engine}: {type(error).__name__}: {why}.") from error
+        raise BuildError(f"{name} cannot be measured with {engine}: {type(error).__name__}: {why}.") from error
 
 
 def job_of(target: Target, calibration: Tensor | None = None) -> Job:
@@ -204,13 +204,18 @@ def onnx_parameters(path: Path) -> int:
 
 def _prepared(subject: Subject, module: nn.Module | None, name: str, job: Job) -> Prepared:
     engine: Engine = load_engine(name)
-    if subject.onnx is None:
-        assert module is not None
-        return engine.prepare(module, job)
-    takes = getattr(engine, "prepare_onnx", None)
-    if takes is None:
-        raise EradioError(f"Engine '{engine.name}' takes no ONNX file; choose onnxruntime or openvino.")
-    prepared: Prepared = takes(subject.onnx, job)
+    try:
+        if subject.onnx is None:
+            assert module is not None
+            return engine.prepare(module, job)
+        takes = getattr(engine, "prepare_onnx", None)
+        if takes is None:
+            raise EradioError(f"Engine '{engine.name}' takes no ONNX file; choose onnxruntime or openvino.")
+        prepared: Prepared = takes(subject.onnx, job)
+    except (NetworkError, MachineError):
+        raise
+    except EradioError as error:  # an engine's own sentence
+        raise BuildError(str(error)) from error
     return prepared
 
 

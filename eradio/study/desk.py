@@ -1,13 +1,14 @@
 """What one worker does with the trials it holds: picks a cohort, teaches it, and sees each member on or off."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.stopping import StoppedError
-from eradio.errors import networks_own
+from eradio.errors import PassingError, networks_own
+from eradio.gpu import gpu_lost
 from eradio.study import finalists
 from eradio.study.cohorts import next_rung
 from eradio.study.ends import End
@@ -36,14 +37,24 @@ class Desk:
         size: how many are taught together.
         stop: asked after each step whether to keep what is done and end.
         show: told of every step.
+        ending: meanwhile a wish to stop ends what is under way at once, by a StoppedError.
     """
 
-    def __init__(self, run: Run, rungs: Sequence[int], size: int, stop: Callable[[], bool], show: Show) -> None:
+    def __init__(
+        self,
+        run: Run,
+        rungs: Sequence[int],
+        size: int,
+        stop: Callable[[], bool],
+        show: Show,
+        ending: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._run = run
         self._rungs = rungs
         self._size = size
         self._stop = stop
         self._show = show
+        self._ending = ending
         self._waiting: list[list[Pupil]] = [[] for _ in rungs]
         self._pupils: list[Pupil] = []
         run.studies["candidate"].sampler = sampler(run.config.sampler, run.config.seed)
@@ -125,11 +136,14 @@ class Desk:
             if claim.kind == "finalist":
                 finalists.begin(self._run, pupil)
             else:
-                begin(self._run, pupil)
+                with self._ending():  # a build may take many minutes, and nobody is given as long to end
+                    begin(self._run, pupil)
                 self._run.ledger.measured(claim, pupil.measurements)
                 self._note_seconds(pupil)
         except EndedError:
             self._run.ledger.holding.drop(claim.key)
+        except StoppedError:
+            raise
         except Exception as error:
             if not networks_own(error):
                 raise
@@ -256,7 +270,11 @@ class Desk:
             self._fail(pupil, error, building=False)
 
     def _fail(self, pupil: Pupil, error: Exception, *, building: bool) -> None:
-        """End a trial that failed by its network's own fault."""
+        """End a trial that failed by its network's own fault.
+
+        Raises:
+            PassingError: it has also spoiled the GPU for this process.
+        """
         with suppress(EndedError):
             self._note_seconds(pupil)
             if pupil.claim.kind == "finalist":
@@ -265,6 +283,8 @@ class Desk:
                 record = record_of(self._run, pupil, code_of(error, building), reason(error))
                 self._run.ledger.tell(pupil.claim, record)
         self._run.ledger.holding.drop(pupil.claim.key)
+        if (why := gpu_lost()) is not None:
+            raise PassingError(f"After {pupil.claim.name} this process cannot use its GPU any more ({why}).")
 
 
 def _called(cohort: Sequence[Pupil]) -> str:

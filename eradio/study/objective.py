@@ -15,7 +15,7 @@ from eradio.distill.checkpoint import CheckpointFolder, UnreadableError
 from eradio.distill.courses import Course, taught_together
 from eradio.distill.student import Student, new_student
 from eradio.distill.trainer import DivergedError, Outcome, Trainer
-from eradio.errors import EradioError, NetworkError, PassingError, memory_was_short
+from eradio.errors import BuildError, EradioError, NetworkError, PassingError, memory_was_short
 from eradio.files import write_json
 from eradio.manifest import environment
 from eradio.profile import Measurement, Target, identity, measure
@@ -223,7 +223,7 @@ def code_of(error: Exception, building: bool) -> End:
         return "out-of-memory"
     if isinstance(error, DivergedError):
         return "diverged"
-    if isinstance(error, NetworkError):
+    if isinstance(error, NetworkError) and not isinstance(error, BuildError):
         return "infeasible"
     return "build-failed" if building else "failed"
 

@@ -31,8 +31,8 @@ from eradio.study.supervisor import read_note
 from eradio.study.worker import status_file
 
 _POLL_SECONDS = 1.0
-_PATIENCE_SECONDS = 10.0
-"""For workers that keep a checkpoint when the search is stopped."""
+_PATIENCE_SECONDS = 30.0
+"""For workers that keep a checkpoint when the search is stopped, or are in the middle of a call to an engine."""
 
 
 def search(folder: Path, config: StudyConfig, workers: int, console: Console) -> StudyRecords:
@@ -114,7 +114,7 @@ def _told_where(run: Run) -> Iterator[None]:
 def _last_words(launched: Launched, state: WorkerState) -> str:
     log = launched.job.log(state.number)
     if state.status == MEND and "Traceback" not in state.words and state.words:
-        return state.words
+        return state.words.removeprefix("eradio: ")
     return f"A worker ended unexpectedly ({state.words or 'it said nothing'}); the whole story is in {log}."
 
 

@@ -158,7 +158,7 @@ def _end(trial: FrozenTrial) -> str:
         if is_duplicate(trial):
             return "duplicate"
         broken = {name for name, value in trial.constraints.items() if value > 0}
-        return "halted" if HALTED in broken else "infeasible" if broken else "complete"
+        return "infeasible" if broken - {HALTED} else "halted" if broken else "complete"
     return "lost" if code in ("complete", "halted") else code
 
 

@@ -97,6 +97,7 @@ class _Supervisor:
         self._command, self._rules, self._log, self._note, self._draw = command, rules, log, note, draw
         self._starts = 0
         self._told: int | None = None
+        self._killed = False
 
     def run(self) -> Note:
         tries = Tries()
@@ -104,6 +105,8 @@ class _Supervisor:
             began, offset = time.monotonic(), self._length()
             returncode = self._attend(self._start())
             what, words = outcome(returncode), self._last_words(offset, returncode)
+            if self._killed:
+                words = f"It had not ended {self._rules.patience:g} s after it was asked to, and was killed."
             if self._told is not None or what in ("done", "mend", "asked"):
                 return self._ended(self._final(returncode), words)
             tries = tries.after(what, time.monotonic() - began, self._rules)
@@ -154,6 +157,7 @@ class _Supervisor:
             if left is not None and left <= 0:
                 _signal_group(process, signal.SIGKILL)
                 left = deadline = None
+                self._killed = True
             number = _awaited(left)
             if number in PASSED_ON:
                 self._told = self._told or number

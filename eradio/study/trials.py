@@ -106,6 +106,7 @@ def to_be_retried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     every = list(trials)
     later = successors(every)
     lost: dict[int, int] = {}
+    farthest: dict[int, int] = {}
     found = []
     for trial in every:
         if trial.state != TrialState.FAIL or is_duplicate(trial):
@@ -114,8 +115,11 @@ def to_be_retried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
         if trial.number != own and later[own, attempt(trial)].number != trial.number:
             continue
         end = trial.user_attrs.get(END)
-        lost[own] = lost.get(own, 0) + (end not in ("pre-empted", "out-of-memory"))
-        again = for_others_sake(every, trial, end) or worth_another(end, lost[own])
+        step, before = trial.user_attrs.get(LEASE, {}).get("step", 0), farthest.get(own, 0)
+        farthest[own] = max(step, before)
+        if end not in ("pre-empted", "out-of-memory"):
+            lost[own] = 1 if step > before else lost.get(own, 0) + 1
+        again = for_others_sake(every, trial, end) or worth_another(end, lost.get(own, 0))
         if again and (own, attempt(trial) + 1) not in later:
             found.append(trial)
     return found

@@ -69,14 +69,14 @@ def work(run: Run, stop: Stop, show: Status) -> None:
     with Beating(partial(_sign_of_life, ledger), run.config.lease):
         if not _filled(run, show, range(run.config.recipe.steps), "teacher targets"):
             return
-        desk = Desk(run, run.config.rungs, run.cohort, lambda: stop() > 0, show.show)
+        desk = Desk(run, run.config.rungs, run.cohort, lambda: stop() > 0, show.show, stop.ending)
         _until(desk, stop, show, ledger, ledger.claim, ledger.finished)
         if run.config.finalists and not ledger.asked_to_stop():
             chosen = finalists.chosen_in(run)
             longer = range(run.config.recipe.steps, run.config.finalist_steps)
             if not ledger.out_of_time() and not _filled(run, show, longer, "finalists' targets"):
                 return
-            desk = Desk(run, (run.config.finalist_steps,), run.cohort, lambda: stop() > 0, show.show)
+            desk = Desk(run, (run.config.finalist_steps,), run.cohort, lambda: stop() > 0, show.show, stop.ending)
             claim = partial(ledger.claim_finalist, chosen)
             _until(desk, stop, show, ledger, claim, partial(ledger.finalists_finished, chosen))
     show.show("done", None, 0, 0)

@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 from rich.console import Console
+from torch import nn
 
 from eradio.cli import run_command
 from eradio.distill.stopping import StoppedError
 from eradio.distill.targets import LiveTargets
 from eradio.distill.trainer import Trainer
-from eradio.errors import MachineError, NetworkError, PassingError
+from eradio.errors import EradioError, MachineError, NetworkError, PassingError
 from eradio.files import disk_error
 from eradio.profile import Target
+from eradio.profile.canary import Canary
+from eradio.profile.engines.base import Job, Prepared
+from eradio.profile.engines.eager import Eager
 from eradio.profile.memory import Footprint
 from eradio.study import memory, objective
 from eradio.study.config import StudyConfig
@@ -158,6 +162,65 @@ def test_a_network_s_own_failure_ends_its_trial_and_a_full_disk_the_worker(
     monkeypatch.setattr("eradio.study.objective.measure", failing(full, objective.measure))
     with pytest.raises(MachineError, match="No room left"):
         _desk(run).turn(run.ledger.claim, more=True)
+
+
+def _refusing(monkeypatch: pytest.MonkeyPatch, error: Exception, canary_too: bool = False) -> None:
+    """Have the engine refuse the next network, or all it is given."""
+    prepare, left = Eager.prepare, [error]
+
+    def refuse(self: Eager, module: nn.Module, job: Job) -> Prepared:
+        if canary_too or (left and not isinstance(module, Canary)):
+            raise error if canary_too else left.pop()
+        return prepare(self, module, job)
+
+    monkeypatch.setattr(Eager, "prepare", refuse)
+
+
+@pytest.mark.parametrize(
+    ("error", "end", "words"),
+    [
+        (RuntimeError("no such kernel"), "build-failed", "cannot be measured with eager: RuntimeError: no such kernel"),
+        (EradioError("It is not for this engine."), "build-failed", "It is not for this engine."),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out-of-memory", "does not fit the memory"),
+    ],
+)
+def test_a_network_that_the_engine_refuses_ends_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, end: str, words: str
+) -> None:
+    run = _run(tmp_path, trials=1)
+    with monkeypatch.context() as patch:
+        _refusing(patch, error)
+        _desk(run).turn(run.ledger.claim, more=True)
+    record = read_records(tmp_path, run.studies)[0]
+    assert (record.state, record.end) == ("failed", end)
+    assert words in record.reason
+    _to_the_end(run)
+    assert [one.end for one in read_records(tmp_path, run.studies)] == [end, "complete"]
+
+
+def test_an_engine_that_refuses_the_reference_network_too_is_held_against_no_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _run(tmp_path, trials=1)
+    _refusing(monkeypatch, RuntimeError("no driver"), canary_too=True)
+    with pytest.raises(EradioError, match="Nor does 'eager' run the reference network here: .* Mend the engine first"):
+        _desk(run).turn(run.ledger.claim, more=True)
+    assert read_records(tmp_path, run.studies) == []
+
+
+def test_a_network_that_spoils_the_gpu_ends_and_its_worker_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with ...")
+
+    run = _run(tmp_path, trials=1)
+    _refusing(monkeypatch, RuntimeError("CUDA error"), canary_too=True)
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.cuda.synchronize", spoilt)
+    with pytest.raises(PassingError, match=r"cannot use its GPU any more \(CUDA error: an illegal memory access"):
+        _desk(run).turn(run.ledger.claim, more=True)
+    assert [one.end for one in read_records(tmp_path, run.studies)] == ["build-failed"]
 
 
 def test_a_constraint_on_memory_is_judged_by_a_process_that_runs_the_network(tmp_path: Path) -> None:

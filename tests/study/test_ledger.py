@@ -371,6 +371,17 @@ def test_a_candidate_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
     assert [(record.number, record.end, record.attempt) for record in records] == [(0, "lost", MOST_LOST)]
 
 
+def test_a_candidate_that_gets_further_before_each_loss_is_gone_on_with(tmp_path: Path) -> None:
+    steps = [*range(10, 10 * (2 * MOST_LOST + 1), 10), 60, 60]
+    for step in steps:
+        ledger = _dying(tmp_path, rivals=0)
+        claim = _claim(ledger)
+        assert claim.number == 0
+        ledger.holding.progress(claim.key, step)
+        ledger.holding.beat()
+    assert _claim(_ledger(tmp_path, rivals=0)).number == len(steps)
+
+
 def test_a_member_that_ran_out_of_memory_among_others_is_tried_alone(tmp_path: Path) -> None:
     ledger = _ledger(tmp_path, trials=1, rivals=0)
     claim = _claim(ledger)

@@ -67,6 +67,17 @@ def _studies() -> dict[str, list[optuna.trial.FrozenTrial]]:
     return {"candidate": _trials(), "baseline": rivals.trials, "finalist": []}
 
 
+def test_a_candidate_that_keeps_no_constraint_is_called_infeasible_though_it_was_not_taught() -> None:
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    for throughput in (0.5, -0.5):
+        trial = study.ask()
+        trial.set_constraint("throughput", throughput)
+        trial.set_constraint("halted", 2.0)
+        study.tell(trial, [0.9, 100.0])
+    found = standing(CONFIG, {"candidate": study.trials, "baseline": [], "finalist": []}, NOW.timestamp(), NOW)
+    assert found.ends == {"infeasible": 1, "halted": 1}
+
+
 def test_it_is_read_off_the_trials() -> None:
     began = NOW.timestamp() - 2 * 3600
     found = standing(CONFIG, _studies(), began, NOW)

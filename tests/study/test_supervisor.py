@@ -167,6 +167,8 @@ def test_a_worker_that_does_not_listen_is_killed(begin, tmp_path):
     process.terminate()
     assert process.wait(30) == 137
     assert identity.state() == "gone"
+    words = "It had not ended 0.5 s after it was asked to, and was killed."
+    assert read_note(tmp_path / "note.json").words == words
 
 
 def test_a_wish_to_stop_ends_the_waiting(begin, tmp_path):

@@ -17,6 +17,40 @@ CONFIG = (
 )
 
 
+MEASURING = """
+import signal, sys, time
+from pathlib import Path
+from eradio.cli import run_command
+from eradio.study import objective
+
+def endless(*_, **__):
+    Path(sys.argv[1], "measuring").touch()
+    time.sleep(600)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+objective.measure = endless
+sys.exit(run_command(["worker", "--config", sys.argv[2], "--out", sys.argv[1]]))
+"""
+
+
+def test_a_worker_that_is_asked_to_stop_while_it_measures_hands_its_trial_back_at_once(tmp_path: Path) -> None:
+    config, run = tmp_path / "study.yaml", tmp_path / "run"
+    config.write_text(CONFIG)
+    process = subprocess.Popen(
+        [sys.executable, "-c", MEASURING, str(run), str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    until((run / "measuring").exists, 240)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    held, again = open_run(run).candidates()
+    assert (held.state, held.user_attrs["end"]) == (TrialState.FAIL, "pre-empted")
+    assert again.state == TrialState.WAITING
+
+
 def test_ctrl_c_hands_back_what_a_worker_holds(tmp_path: Path) -> None:
     config, run = tmp_path / "study.yaml", tmp_path / "run"
     config.write_text(CONFIG)
