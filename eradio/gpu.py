@@ -8,7 +8,7 @@ def gpu_lost() -> str | None:
 
     Such an error stays until the process ends: every later call fails, whoever makes it.
     """
-    if not torch.cuda.is_initialized():
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return None
     try:
         torch.cuda.synchronize()

@@ -143,10 +143,13 @@ class MariaDB(Server):
         """Until the superuser may come in, which is later than that the port is open."""
         import pymysql
 
-        for _ in range(100):
+        for _ in range(300):
             with suppress(pymysql.err.OperationalError):
                 self.sql("SELECT 1")
-                return
+                if self._process.poll() is None:  # else another server has the port, and answered
+                    return
+            if self._process.poll() is not None:
+                break
             time.sleep(0.1)
         raise AssertionError((self.folder / "log").read_text(encoding="utf-8"))
 

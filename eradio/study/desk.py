@@ -23,8 +23,8 @@ from eradio.study.trials import COHORT, CROWDED, SECONDS, EndedError
 class Show(Protocol):
     """Tells others what the worker is doing."""
 
-    def __call__(self, job: str, folder: Path | None, step: int, steps: int) -> None:
-        """A job's name, its folder, and how far it is."""
+    def __call__(self, job: str, folder: Path | None, step: int, steps: int, together: int = 1) -> None:
+        """A job's name, its folder, how far it is, and how many networks are at the same step."""
         ...
 
 
@@ -128,8 +128,8 @@ class Desk:
 
     def _begin(self, claim: Claim) -> None:
         """Measure a network; what is not to be taught ends here."""
-        self._show(claim.name, claim.folder, 0, self._rungs[-1])
         pupil = Pupil(claim, claim.folder)
+        self._show(_called([pupil]), claim.folder, 0, self._rungs[-1])
         self._pupils = [*self._held(), pupil]
         try:
             pupil.earlier = self._run.ledger.earlier_seconds(claim)
@@ -213,7 +213,7 @@ class Desk:
             self._run.ledger.holding.progress(pupil.claim.key, step)
             self._run.ledger.holding.cost(pupil.claim.key, pupil.spent)
             self._run.ledger.holding.check(pupil.claim.key)
-            self._show(_called(cohort), pupil.claim.folder, step, steps)
+            self._show(_called(cohort), pupil.claim.folder, step, steps, len(cohort))
 
         yield from teach(self._run, cohort, steps, self._stop, watch)
 
@@ -289,4 +289,5 @@ class Desk:
 
 def _called(cohort: Sequence[Pupil]) -> str:
     others = f" and {len(cohort) - 1} more" if len(cohort) > 1 else ""
-    return f"{cohort[0].claim.name}{others}"
+    first = cohort[0].claim
+    return f"{'finalist ' if first.kind == 'finalist' else ''}{first.name}{others}"

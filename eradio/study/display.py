@@ -14,7 +14,7 @@ from eradio.front import front
 from eradio.study.records import FinalistRecord, TrialRecord
 
 FINALIST = "finalist"
-"""First word of a worker's job while it trains a finalist."""
+"""First word of a worker's job while it trains finalists."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Snapshot:
         done = sum(taught) + len(self.finalists) * extra
         for worker in self.workers:
             if worker["job"].startswith(FINALIST):
-                done += max(0, worker["step"] - workload.steps)
+                done += worker.get("together", 1) * max(0, worker["step"] - workload.steps)
             elif worker["folder"] is not None:
-                done += worker["step"]
+                done += worker.get("together", 1) * worker["step"]
         return int(min(done, workload.total()))
 
 

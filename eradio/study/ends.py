@@ -23,9 +23,9 @@ own. pre-empted: its worker was told to stop, and handed it back. lost: its work
 """
 
 MOST_LOST = 3
-"""Attempts of one candidate that may be lost in a row, none of which got further than those before: what kills its worker
-so often, most likely for want of memory, does not pass. One that gets further each time is on machines that come and
-go."""
+"""Attempts of one candidate that may be lost in a row, none of which got further than those before: what kills its
+worker so often, most likely for want of memory, does not pass. One that gets further each time is on machines that come
+and go."""
 
 
 def worth_another(end: str | None, lost: int) -> bool:

@@ -9,19 +9,20 @@ from eradio.study.kept import kept
 from eradio.study.ledger import RECORD
 from eradio.study.objective import Pupil, Reached, manifest, rung_file, untrained
 from eradio.study.reading import read_records, unfinished
-from eradio.study.records import SEED_NOISE, Comparison, FinalistRecord, TrialRecord, front_of
+from eradio.study.records import SEED_NOISE, Comparison, FinalistRecord, TrialRecord, on_a_front
 from eradio.study.run import Run
 
 
 def choose(records: Sequence[TrialRecord], count: int) -> list[str]:
-    """The `count` best students of the front and, for each, the baseline nearest in throughput, as `ROLE-NUMBER`.
+    """The `count` best students of the fronts and, for each, the baseline nearest in throughput, as `ROLE-NUMBER`.
 
-    Best are those of the front with the lowest loss, but for the ones that a faster one equals within what
-    another seed changes (epsilon-dominance: Laumanns et al. 2002). The baselines are those of their own front,
-    since beating a rival that another rival beats would say little. Slow ones come first, so that workers end
-    together.
+    Best are those of any target's front with the lowest loss, but for the ones that one which is faster on all targets
+    equals within what another seed changes (epsilon-dominance: Laumanns et al. 2002). The baselines are those of their
+    own fronts, since beating a rival that another rival beats would say little. Slow ones come first, so that workers
+    end together.
     """
-    students, rivals = front_of(records, "candidate")[::-1], front_of(records, "baseline")[::-1]
+    students = sorted(on_a_front(records, "candidate"), key=_loss)
+    rivals = on_a_front(records, "baseline")[::-1]
     best = [one for one in students if not any(_equals(other, one) for other in students)][:count]
     chosen: dict[tuple[str, int], TrialRecord] = {}
     for student in best:
@@ -89,7 +90,9 @@ def _trial_of(run: Run, claim: Claim) -> TrialRecord:
 
 
 def _equals(faster: TrialRecord, one: TrialRecord) -> bool:
-    return _speed(faster) > _speed(one) and _loss(faster) <= _loss(one) * (1 + SEED_NOISE)
+    pairs = zip(faster.measurements, one.measurements, strict=True)
+    ahead = all(theirs.throughput.value > own.throughput.value for theirs, own in pairs)
+    return ahead and _loss(faster) <= _loss(one) * (1 + SEED_NOISE)
 
 
 def _loss(record: TrialRecord) -> float:

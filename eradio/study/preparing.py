@@ -15,9 +15,11 @@ from eradio.files import read_json, sweep, write_json
 from eradio.locks import locked
 from eradio.profile import calibrate
 from eradio.search_space import Architecture, Network, SearchSpace, named, parse_network
+from eradio.study.address import study_address
 from eradio.study.config import StudyConfig
 from eradio.study.preflight import preflight
 from eradio.study.reading import read_study
+from eradio.study.records import on_a_front
 from eradio.study.run import Run, open_run
 from eradio.study.storage import objectives
 
@@ -89,13 +91,15 @@ def _first(config: StudyConfig, space: SearchSpace) -> list[Network]:
 
 
 def _front_of(folder: Path, space: SearchSpace) -> list[Network]:
-    """The networks of an earlier study's front that are members of this study's space, the fastest first.
+    """The networks of an earlier study's fronts that are members of this study's space, the fastest first.
 
     Raises:
         EradioError: the folder holds no study, or its front no member of the space.
     """
-    # Where its own folder says that it is: what the environment says is where this study is.
-    records = read_study(folder, open_run(folder, environment={})).front()
+    # Where its own folder says that it is. What the environment says is where this study is, and how to get in there.
+    own = open_run(folder, environment={})
+    same = own.config.storage is not None and own.config.storage == study_address(folder, None).open_text
+    records = on_a_front(read_study(folder, open_run(folder) if same else own).trials, "candidate")
     networks = [parse_network(record.network, f"{folder}, trial {record.number}") for record in records]
     members = [network for network in networks if _is_member(network, space)]
     if not members:

@@ -119,14 +119,22 @@ class FinalistRecord(Description):
         return (self.measurement, *self.also)
 
 
-def front_of(trials: Sequence[TrialRecord], role: Role) -> list[TrialRecord]:
-    """Networks of a role that were taught to the end and that no other dominates, the fastest first."""
+def front_of(trials: Sequence[TrialRecord], role: Role, target: int = 0) -> list[TrialRecord]:
+    """Networks of a role that were taught to the end and that no other dominates on a target, the fastest first."""
     some = [
-        (one, (-one.measurement.throughput.value, one.score.loss))
+        (one, (-one.measurements[target].throughput.value, one.score.loss))
         for one in trials
-        if one.role == role and one.state == "complete" and one.duplicate_of is None and one.measurement and one.score
+        if one.role == role and one.state == "complete" and one.duplicate_of is None and one.score
+        if len(one.measurements) > target
     ]
     return [some[index][0] for index in front([point for _, point in some])]
+
+
+def on_a_front(trials: Sequence[TrialRecord], role: Role) -> list[TrialRecord]:
+    """Networks of a role that are on the front of some target, the fastest on the study's own target first."""
+    targets = max((len(one.measurements) for one in trials), default=0)
+    found = {one.number: one for target in range(targets) for one in front_of(trials, role, target)}
+    return sorted(found.values(), key=lambda one: -one.measurements[0].throughput.value)
 
 
 class StudyRecords(Description):

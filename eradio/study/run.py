@@ -38,6 +38,7 @@ from eradio.study.holding import Kind
 from eradio.study.ledger import Ledger
 from eradio.study.patience import patiently
 from eradio.study.refusals import storage_refusals
+from eradio.study.samplers import sampler
 from eradio.study.storage import objectives, open_studies
 
 _CALIBRATION_PICTURES = 64
@@ -169,8 +170,9 @@ class Run:
         """Open all that the study is made of, before anything is written, and return its digests.
 
         Raises:
-            EradioError: a space, a network, a teacher or the pictures are missing or cannot be read.
+            EradioError: a sampler, a space, a network, a teacher or the pictures are missing or cannot be read.
         """
+        sampler(self.config.sampler, self.config.seed)
         for name in self.config.named:
             named(name)
         for data in self.data:

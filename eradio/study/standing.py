@@ -35,7 +35,7 @@ class Worker:
     """A trial under way and who works on it.
 
     Attributes:
-        name: host and process.
+        name: host and process; `(gone)` if it ran on this machine, and does no more.
         trial: what the trial is for: `#3` for a candidate, `baseline 3`, or a finalist's folder.
         attempt: 1 for the first.
         step: training steps done.
@@ -174,7 +174,7 @@ def _rate(trials: Sequence[FrozenTrial], began: datetime, now: datetime) -> floa
 
 def _worker(kind: Kind, trial: FrozenTrial) -> Worker:
     held = lease(trial)
-    name = "nobody yet" if held is None else str(held.owner)
+    name = "nobody yet" if held is None else f"{held.owner}{' (gone)' if held.owner.known_dead() else ''}"
     number = f"#{origin(trial)}" if kind == "candidate" else f"{kind} {trial.user_attrs.get(JOB, origin(trial))}"
     return Worker(name, number, attempt(trial), 0 if held is None else held.step, trial.datetime_start)
 

@@ -179,7 +179,7 @@ def _schema_error(error: RuntimeError, address: Address) -> EradioError:
     if "storage upgrade" in str(error):
         return EradioError(
             f"{address} was made by an older Optuna. Make a backup, end all workers, and run "
-            f"`optuna storage upgrade --storage URL` with its address."
+            f"`optuna storage upgrade` with its address ({address.url.drivername}://...) in OPTUNA_STORAGE."
         )
     return EradioError(f"{address} was made by a newer Optuna. Run `pip install --upgrade optuna`, on all hosts.")
 

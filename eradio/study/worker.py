@@ -44,13 +44,14 @@ class Status:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._last = 0.0
 
-    def show(self, job: str, folder: Path | None, step: int, steps: int) -> None:
+    def show(self, job: str, folder: Path | None, step: int, steps: int, together: int = 1) -> None:
         """Say where the work stands, at most twice a second."""
         now = time.monotonic()
         if now - self._last < _BEAT_SECONDS and 0 < step < steps:
             return
         self._last = now
-        state = {"job": job, "folder": None if folder is None else str(folder), "step": step, "steps": steps}
+        where = None if folder is None else str(folder)
+        state = {"job": job, "folder": where, "step": step, "steps": steps, "together": together}
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text(json.dumps(state), encoding="utf-8")
         temporary.replace(self._path)

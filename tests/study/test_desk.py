@@ -25,7 +25,9 @@ from eradio.profile.memory import Footprint
 from eradio.study import memory, objective
 from eradio.study.config import StudyConfig
 from eradio.study.desk import Desk
+from eradio.study.display import Snapshot, Workload
 from eradio.study.ends import MOST_LOST
+from eradio.study.finalists import chosen_in
 from eradio.study.holding import Claim
 from eradio.study.preparing import prepare
 from eradio.study.reading import read_records
@@ -53,7 +55,7 @@ def _run(folder: Path, **more: object) -> Run:
 
 
 def _desk(run: Run, size: int = 1, stop: object = lambda: False) -> Desk:
-    return Desk(run, run.config.rungs, size, stop, lambda job, folder, step, steps: None)
+    return Desk(run, run.config.rungs, size, stop, lambda *_: None)
 
 
 def _to_the_end(run: Run, size: int = 1) -> None:
@@ -164,6 +166,23 @@ def test_a_network_s_own_failure_ends_its_trial_and_a_full_disk_the_worker(
         _desk(run).turn(run.ledger.claim, more=True)
 
 
+def test_workers_say_that_they_teach_a_finalist_as_the_display_expects_it(tmp_path: Path) -> None:
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1, finalists=1, finalist_steps=6)
+    _to_the_end(run)
+    said: list[dict[str, object]] = []
+
+    def show(job: str, folder: Path | None, step: int, steps: int, together: int = 1) -> None:
+        said.append({"job": job, "folder": str(folder), "step": step, "steps": steps, "together": together})
+
+    chosen = chosen_in(run)
+    desk = Desk(run, (run.config.finalist_steps,), 1, lambda: False, show)
+    desk.turn(lambda: run.ledger.claim_finalist(chosen), more=True)
+    records = tuple(read_records(tmp_path, run.studies))
+    work = Workload(networks=1, rivals=0, rungs=(4,), reduction=1, finalists=1, finalist_steps=6)
+    assert [one["step"] for one in said] == [0, 4, 5, 6]
+    assert [Snapshot(records, (), (one,)).steps_done(work) for one in said] == [4, 4, 5, 6]
+
+
 def _refusing(monkeypatch: pytest.MonkeyPatch, error: Exception, canary_too: bool = False) -> None:
     """Have the engine refuse the next network, or all it is given."""
     prepare, left = Eager.prepare, [error]
@@ -203,7 +222,7 @@ def test_an_engine_that_refuses_the_reference_network_too_is_held_against_no_net
 ) -> None:
     run = _run(tmp_path, trials=1)
     _refusing(monkeypatch, RuntimeError("no driver"), canary_too=True)
-    with pytest.raises(EradioError, match="Nor does 'eager' run the reference network here: .* Mend the engine first"):
+    with pytest.raises(EradioError, match=r"Nor does 'eager' run the reference network here: .* Mend the engine first"):
         _desk(run).turn(run.ledger.claim, more=True)
     assert read_records(tmp_path, run.studies) == []
 

@@ -55,6 +55,8 @@ def test_steps_count_what_ended_and_what_is_under_way() -> None:
     finalist = {"job": "finalist trial 1", "folder": "1", "step": 17, "steps": 30}
     early = {"job": "finalist trial 0", "folder": "0", "step": 8, "steps": 30}
     twin = made_up.trial(4, duplicate_of=0)
+    cohort = {"job": "trial 3 and 2 more", "folder": "3", "step": 4, "steps": 10, "together": 3}
+    assert Snapshot((), (), (cohort,)).steps_done(WORKLOAD) == 12
     assert Snapshot((), (), (IDLE,)).steps_done(WORKLOAD) == 0
     assert Snapshot((*TRIALS, twin), (), (finalist, early)).steps_done(WORKLOAD) == 3 * 10 + 7
     assert Snapshot(TRIALS, (made_up.finalist(TRIALS[0]),), (finalist,)).steps_done(WORKLOAD) == 3 * 10 + 20 + 7

@@ -1,6 +1,7 @@
 """Which networks are trained for longer."""
 
 from eradio.study.finalists import choose
+from eradio.study.records import TrialRecord, on_a_front
 from tests.analysis import made_up
 
 STUDENTS = [
@@ -38,6 +39,16 @@ def test_a_student_that_a_faster_one_all_but_equals_is_no_finalist() -> None:
     close = [made_up.trial(0, 900, 0.400), made_up.trial(1, 1000, 0.405), made_up.trial(2, 2000, 0.418)]
     assert _keys(close, 2) == [("candidate", 1), ("candidate", 2)]
     assert _keys(close, 1) == [("candidate", 1)]
+
+
+def test_the_fronts_of_all_targets_count() -> None:
+    def measured(number: int, rates: tuple[float, float], loss: float) -> TrialRecord:
+        one, other = (made_up.trial(number, rate, loss) for rate in rates)
+        return one.model_copy(update={"also": (other.measurement,)})
+
+    some = [measured(0, (1000, 100), 0.5), measured(1, (900, 900), 0.6), measured(2, (800, 90), 0.7)]
+    assert _keys(some, 9) == [("candidate", 1), ("candidate", 0)]
+    assert [one.number for one in on_a_front(some, "candidate")] == [0, 1]
 
 
 def test_a_dominated_a_failed_and_a_repeated_network_are_never_finalists() -> None:

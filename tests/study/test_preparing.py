@@ -14,6 +14,7 @@ from eradio.study.preparing import prepare
 from eradio.study.reading import read_study
 from eradio.study.run import Run, open_run
 from tests.analysis import made_up
+from tests.services import Postgres
 
 PLAIN = {
     "finalists": 0,
@@ -55,6 +56,23 @@ def test_an_earlier_study_that_has_nothing_to_give_is_a_sentence(tmp_path: Path)
         _prepared(tmp_path / "second", earlier=[str(tmp_path / "empty")])
     with pytest.raises(EradioError, match="is no run folder"):
         _prepared(tmp_path / "third", earlier=[str(tmp_path / "nothing")])
+
+
+def test_an_earlier_study_is_reached_with_the_password_that_this_one_has(
+    tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERADIO_STORAGE", postgres.url(postgres.create_database()))
+    first = _prepared(tmp_path / "first", name="first", named=["e_radio_mini_s"])
+    claim = first.ledger.claim()
+    first.ledger.tell(claim, made_up.trial(0, 500.0, 0.5, network=claim.network.model_dump(mode="json")))
+    second = _prepared(tmp_path / "second", name="second", earlier=[str(tmp_path / "first")])
+    assert _waiting(second) == [named("e_radio_mini_s").digest()]
+
+
+def test_a_sampler_that_cannot_be_had_is_a_sentence_before_anything_is_paid_for(tmp_path: Path) -> None:
+    with pytest.raises(EradioError, match="hub:samplers/none"):
+        _prepared(tmp_path / "run", sampler="hub:samplers/none")
+    assert not (tmp_path / "run" / "canary.json").exists()
 
 
 def test_candidates_share_targets_where_a_cache_is_not_worth_it(tmp_path: Path) -> None:

@@ -3,10 +3,15 @@
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 
+import optuna
+
+from eradio import front
 from eradio.description import Description, canonical_json, digest_of
 from eradio.files import write_atomically
+from eradio.study import halving, samplers, view
 from eradio.study.halving import judge
 from eradio.study.simulator.replay import Judge, Replay, replay
 from eradio.study.simulator.scenario import Scenario
@@ -42,7 +47,7 @@ def replays(
         methods: each with a name of its own.
         seeds: of which each method takes all, so that methods can be compared seed by seed.
         kept: the file of those that are done already; new ones are added. A line is found again by the digest of the
-            table, the scenario and the rule.
+            table, the scenario, the rule's name and the code that decides.
         judges: other rules, by name.
         processes: how many replay side by side.
         told: hears of every replay that is new.
@@ -73,7 +78,16 @@ def replays(
 
 def _key(origin: str, method: Method, seed: int) -> str:
     plain = method.scenario.model_dump(mode="json") | {"seed": seed}
-    return digest_of([origin, plain, method.judge])
+    return digest_of([origin, plain, method.judge, _code()])
+
+
+@cache
+def _code() -> str:
+    """What decides how a search goes: replays of other code are other replays."""
+    here = Path(__file__).parent
+    files = [here / f"{name}.py" for name in ("desk", "replay", "scenario", "table")]
+    files += [Path(str(module.__file__)) for module in (front, halving, samplers, view)]
+    return digest_of([optuna.__version__, *(file.read_text(encoding="utf-8") for file in files)])
 
 
 def _read(kept: Path) -> dict[str, Replay]:
