@@ -14,15 +14,14 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.services import private_postgres
-from tests.slurm_node import SlurmNode, missing
+from tests.slurm_node import missing, private_slurm
 from tests.study.chaos.course import Outcome, chaos
 
 
@@ -38,20 +37,6 @@ def shown(outcome: Outcome) -> list[Table]:
     for name, sentences in outcome.wrong.items():
         checked.add_row(name, f"NOT SO, {len(sentences)} times" if sentences else "is so")
     return [done, facts, checked]
-
-
-@contextmanager
-def _slurm() -> Iterator[SlurmNode | None]:
-    if missing():
-        yield None
-        return
-    node = SlurmNode()
-    os.environ.update(node.variables, PATH=f"{os.environ['PATH']}:/usr/sbin")
-    try:
-        node.start()
-        yield node
-    finally:
-        node.stop()
 
 
 def main() -> None:
@@ -71,7 +56,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("It was asked to end."))
     console.print(f"{folder / 'actions.log'} tells what is done when.", markup=False)
     with ExitStack() as stack:
-        server, slurm = stack.enter_context(private_postgres()), stack.enter_context(_slurm())
+        server = stack.enter_context(private_postgres())
+        slurm = None if missing() else stack.enter_context(private_slurm())
         outcome = chaos(
             folder,
             server,

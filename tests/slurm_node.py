@@ -12,7 +12,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +68,23 @@ def missing() -> str:
         return "a Slurm for tests needs root"
     lacking = [program for program in PROGRAMS if _where(program) is None]
     return f"a Slurm for tests needs {', '.join(lacking)} (see .ci/run)" if lacking else ""
+
+
+@contextmanager
+def private_slurm() -> "Iterator[SlurmNode]":
+    """A Slurm that all processes that are started meanwhile find; see `missing` for where there can be none."""
+    node, before = SlurmNode(), dict(os.environ)
+    os.environ.update(node.variables, PATH=f"{os.environ['PATH']}:/usr/sbin")
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop()
+        for name in ("PATH", *node.variables):
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                del os.environ[name]
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from eradio.files import write_json
 from eradio.study.lease import Lease, Owner
 from tests.services import private_postgres
+from tests.slurm_node import missing, private_slurm
 from tests.study.chaos import checks
 from tests.study.chaos.course import chaos
 from tests.study.chaos.written_files import Written, WrittenFiles
@@ -22,12 +24,15 @@ from tests.study.chaos.written_files import Written, WrittenFiles
 def test_a_disturbed_study_comes_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("ERADIO_STORAGE", "")  # which the course sets: so it is taken back
-    with private_postgres() as server:
-        outcome = chaos(tmp_path, server, seconds=30.0, candidates=14, workers=3, seed=seed, every=3.0)
+    with ExitStack() as stack:
+        server = stack.enter_context(private_postgres())
+        slurm = None if missing() else stack.enter_context(private_slurm())
+        outcome = chaos(tmp_path, server, seconds=40.0, candidates=18, workers=3, seed=seed, every=3.0, slurm=slurm)
     print((tmp_path / "actions.log").read_text(), *outcome.wrong.items(), sep="\n")
     for log in tmp_path.glob("*/launches/*/*.log"):
         print(log, log.read_text(), sep="\n")
     assert set(outcome.done) >= {"kill worker", "pause", "restart database", "take room"}
+    assert slurm is None or "requeue" in outcome.done
     assert not any(outcome.wrong.values())
 
 
