@@ -1,6 +1,5 @@
 """The command line: verbs, each a thin call into the package."""
 
-import gc
 import json
 import os
 import shlex
@@ -303,9 +302,7 @@ def teachers_train(kind: str, minutes: float, out: Path, seed: int) -> None:
 
 def main() -> None:
     """Entry point: an error the user can mend is one line on stderr and a non-zero status."""
-    status = run_command(sys.argv[1:])
-    gc.freeze()  # or Python looks for garbage in all that a large study left, for seconds, before it ends
-    sys.exit(status)
+    sys.exit(run_command(sys.argv[1:]))
 
 
 def run_command(arguments: list[str]) -> int:

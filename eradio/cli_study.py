@@ -153,7 +153,7 @@ def launch(
 @_out
 @_storage
 @_name
-@uncollected()
+@uncollected(to_the_end=True)
 def status(study: Path, out: Path | None, storage: str | None, study_name: str | None) -> None:
     """Show a study's workers, rungs, front, rate and how long the rest may take.
 
@@ -226,7 +226,7 @@ def _begun(study: Path, out: Path | None, storage: str | None, name: str | None)
     return run
 
 
-@uncollected()
+@uncollected(to_the_end=True)
 def _report(run: Path, out: Path) -> None:
     from eradio.analysis.outcome import outcome
     from eradio.analysis.report import write_report

@@ -28,3 +28,13 @@ def test_a_search_that_was_off_stays_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_is_left_at_the_end_is_not_looked_at_again():
+    before = gc.get_freeze_count()
+    try:
+        with uncollected(to_the_end=True):
+            pass
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()

@@ -1,6 +1,6 @@
 """The records of a study: from the files that trials leave, and from the study itself where they leave none."""
 
-import json
+import marshal
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -75,8 +75,9 @@ def read_records(folder: Path, studies: Mapping[Kind, Study]) -> list[TrialRecor
             # One that was lost for the last time just before it could be told counts for nothing in the study.
             lost = trial.state == TrialState.FAIL and trial.user_attrs.get(END) == "lost"
             known = None
-            if path.exists() and not lost:
-                with suppress(EradioError):  # one that a broken disk spoiled must not hide all others
+            if not lost:
+                # One that is not there, or that a broken disk spoiled, must not hide all others.
+                with suppress(EradioError, FileNotFoundError):
                     known = _record_at(path, path.stat().st_mtime_ns)
             records.append(known or _record_of(trial, role))
     return records
@@ -138,14 +139,15 @@ def _record_at(path: Path, written: int) -> TrialRecord:
     """The record in a file; read once, since the display asks every second and a record never changes."""
     plain = read_json(path)
     if isinstance(plain, dict) and isinstance(plain.get("manifest"), dict):
-        plain["manifest"] = {key: _shared(json.dumps(part)) for key, part in plain["manifest"].items()}
+        # Version 0 knows no references, so equal parts are equal bytes.
+        plain["manifest"] = {key: _shared(marshal.dumps(part, 0)) for key, part in plain["manifest"].items()}
     return TrialRecord.parse(plain, str(path))
 
 
 @lru_cache(maxsize=1 << 10)
-def _shared(text: str) -> Any:
+def _shared(packed: bytes) -> Any:
     """A part of a manifest; thousands of records tell of one environment and one recipe."""
-    return json.loads(text)
+    return marshal.loads(packed)
 
 
 def _record_of(trial: FrozenTrial, role: Role) -> TrialRecord:
