@@ -63,8 +63,8 @@ def _read(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[FrozenTrial
     """What rows of `_trials` stand for."""
     ids = [key for key, *_ in rows]
     drawn = _kept(session, ids, models.TrialParamModel, "param_id", "param_name", "param_value", "distribution_json")
-    user = _kept(session, ids, models.TrialUserAttributeModel, "trial_user_attribute_id", "key", "value_json")
-    system = _kept(session, ids, models.TrialSystemAttributeModel, "trial_system_attribute_id", "key", "value_json")
+    user = _attributes(session, ids, models.TrialUserAttributeModel, "trial_user_attribute_id")
+    system = _attributes(session, ids, models.TrialSystemAttributeModel, "trial_system_attribute_id")
     values = _kept(session, ids, models.TrialValueModel, "objective", "objective", "value", "value_type")
     steps = ("step", "intermediate_value", "intermediate_value_type")
     between = _kept(session, ids, models.TrialIntermediateValueModel, "step", *steps)
@@ -83,8 +83,8 @@ def _read(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[FrozenTrial
                 datetime_complete=_local(ended),
                 params={intern(name): kinds[name].to_external_repr(value) for name, value, _ in drawn[key]},
                 distributions=kinds,
-                user_attrs={intern(name): parsed_json(text) for name, text in user[key]},
-                system_attrs={intern(name): parsed_json(text) for name, text in system[key]},
+                user_attrs=user[key],
+                system_attrs=system[key],
                 intermediate_values={step: between_of(value, kind) for step, value, kind in between[key]},
                 trial_id=key,
             )
@@ -92,12 +92,24 @@ def _read(session: Session, rows: Sequence[tuple[Any, ...]]) -> list[FrozenTrial
     return found
 
 
+def _attributes(session: Session, trials: Sequence[int], model: Any, order: str) -> dict[int, dict[str, Any]]:
+    """Attributes by trial; parsed together, which is faster than one by one."""
+    rows = _kept(session, trials, model, order, "key", "value_json")
+    texts = ",".join(text for some in rows.values() for _, text in some)
+    parsed = iter(parsed_json(f"[{texts}]"))
+    return {trial: {intern(name): next(parsed) for name, _ in some} for trial, some in rows.items()}
+
+
 def _kept(session: Session, trials: Sequence[int], model: Any, order: str, *columns: str) -> dict[int, list[Any]]:
     """Some columns of a table by trial, each trial's rows in an order."""
     found: dict[int, list[Any]] = {trial: [] for trial in trials}
-    asked = select(model.trial_id, *(getattr(model, column) for column in columns))
-    for trial, *row in session.execute(asked.where(model.trial_id.in_(trials)).order_by(getattr(model, order))):
-        found[trial].append(row)
+    low, high = trials[0], trials[-1]
+    # A range is read faster than a list, as long as few trials of other studies are in it.
+    these = model.trial_id.between(low, high) if high - low < 2 * len(trials) else model.trial_id.in_(trials)
+    asked = select(model.trial_id, *(getattr(model, column) for column in columns)).where(these)
+    for trial, *row in session.execute(asked.order_by(getattr(model, order))):
+        if trial in found:
+            found[trial].append(row)
     return found
 
 
