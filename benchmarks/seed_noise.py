@@ -1,8 +1,9 @@
 """How far the order of networks at the last rung is their own: some members of the table, taught with another seed.
 
-The seed decides the first weights, the pictures and their crops. No early rung can be asked to agree with the last one
-better than the last one agrees with itself. Named alternative: the shipped table's own losses of the same members, at
-each of its rungs. Bands are of equal throughput; intervals: 95 % bootstraps over members.
+The seed decides the first weights, the pictures and their crops. An early rung shares them with its own last one, and
+so may agree with it better than the last one does with that of another seed. Named alternative: the shipped table's own
+losses of the same members, at each of its rungs. Bands are of equal throughput; intervals: 95 %, over
+members.
 
 Run: python benchmarks/seed_noise.py FOLDER [--members 96] [--seed 1]      about 10 s a member; goes on where it was
 """

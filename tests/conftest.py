@@ -1,5 +1,6 @@
 """What every test process does first."""
 
+import gc
 import os
 
 import pytest
@@ -32,6 +33,13 @@ def _no_storage_of_the_user_s(monkeypatch):
     """No test's trials go where the user keeps studies."""
     for name in ("ERADIO_STORAGE", "PGPASSWORD", "PGSERVICE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _garbage_is_looked_for():
+    """Commands that end their process leave what they made to its end; a test's process goes on."""
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

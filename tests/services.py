@@ -145,8 +145,7 @@ class MariaDB(Server):
 
         for _ in range(300):
             with suppress(pymysql.err.OperationalError):
-                self.sql("SELECT 1")
-                if self._process.poll() is None:  # else another server has the port, and answered
+                if Path(self.sql("SELECT @@datadir")[0][0]) == self.folder / "data":  # another server may have the port
                     return
             if self._process.poll() is not None:
                 break

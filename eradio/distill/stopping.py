@@ -17,7 +17,7 @@ class StoppedError(Exception):
         self.step = step
 
 
-class _AskedError(BaseException):
+class AskedError(BaseException):
     """Raised wherever the run is: no Exception, which somebody may take for a failure of what they tried."""
 
 
@@ -57,14 +57,19 @@ class Stop:
                 yield
             finally:
                 self._noting = before
-        except _AskedError:
+        except AskedError:
             raise StoppedError from None
+        except Exception:
+            # A library that calls back into Python may make another error of what was raised there.
+            if self._number:
+                raise StoppedError from None
+            raise
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """The signals' handler."""
         self._number = number
         if not self._noting:
-            raise _AskedError
+            raise AskedError
 
 
 @contextmanager
@@ -78,7 +83,7 @@ def stopping() -> Iterator[Stop]:
     before = {number: signal.signal(number, stop.note) for number in SIGNALS}
     try:
         yield stop
-    except _AskedError:
+    except AskedError:
         raise StoppedError from None
     finally:
         for number, handler in before.items():

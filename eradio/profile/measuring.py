@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eradio.errors import BuildError, EradioError, memory_was_short
+from eradio.errors import BuildError, EradioError, MachineError, PassingError, memory_was_short
 from eradio.gpu import gpu_lost
 from eradio.locks import DeviceLock
 from eradio.profile.agreement import agreement
@@ -178,7 +178,11 @@ def _blamed(target: Target, calibration: Tensor | None) -> Iterator[None]:
             ):
                 canary.run()
                 _check_canary(canary, target, calibration)
+        except MachineError:
+            raise
         except EradioError as own:
+            if memory_was_short(own):
+                raise PassingError(f"{error} There is no memory for the reference network either: {own}") from own
             raise EradioError(
                 f"{error} Nor does '{target.engine}' run the reference network here: {own} Mend the engine first."
             ) from own

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.stopping import StoppedError
-from eradio.errors import PassingError, networks_own
+from eradio.errors import BuildError, PassingError, memory_was_short, networks_own
 from eradio.gpu import gpu_lost
 from eradio.study import finalists
 from eradio.study.cohorts import next_rung
@@ -147,7 +147,8 @@ class Desk:
         except Exception as error:
             if not networks_own(error):
                 raise
-            if isinstance(error, CrowdedError):
+            short = isinstance(error, BuildError) and memory_was_short(error)
+            if short or isinstance(error, CrowdedError):  # perhaps for what others hold
                 with suppress(EndedError):
                     self._run.ledger.note(claim, {CROWDED: True})
             self._fail(pupil, error, building=True)

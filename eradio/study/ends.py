@@ -23,9 +23,9 @@ own. pre-empted: its worker was told to stop, and handed it back. lost: its work
 """
 
 MOST_LOST = 3
-"""Attempts of one candidate that may be lost in a row, none of which got further than those before: what kills its
-worker so often, most likely for want of memory, does not pass. One that gets further each time is on machines that come
-and go."""
+"""Attempts of one candidate that may be lost and have taken its training up at one place: what kills its worker there
+so often, most likely for want of memory, does not pass. One that is taken up further on each time, from a checkpoint
+that an attempt before it reached, is on machines that come and go."""
 
 
 def worth_another(end: str | None, lost: int) -> bool:
@@ -33,6 +33,6 @@ def worth_another(end: str | None, lost: int) -> bool:
 
     Args:
         end: its code; None where its worker was ended while it wrote one down.
-        lost: attempts at it in a row that were lost and got no further, this one included.
+        lost: attempts at it that were lost since its training was last taken up further on, this one included.
     """
     return end == "pre-empted" or (end in (None, "lost", "complete", "halted") and lost < MOST_LOST)

@@ -49,6 +49,7 @@ class _Hold:
     trial: FrozenTrial | Trial
     lease: Lease
     confirmed: float
+    since: int | None = None
     step: int = 0
     seconds: float = 0.0
     gone: bool = False
@@ -99,6 +100,7 @@ class Holding:
         hold = self._held.get(key)
         if hold is not None:
             hold.step = step
+            hold.since = step - 1 if hold.since is None else hold.since
 
     def cost(self, key: Key, seconds: float) -> None:
         """Note what this attempt at a trial has cost; told with the next beat, so that a kill loses little."""
@@ -136,7 +138,8 @@ class Holding:
         hold = self._held.get(key)
         if hold is None:
             return
-        lease = hold.lease.model_copy(update={"beat": hold.lease.beat + 1, "step": hold.step})
+        now = {"beat": hold.lease.beat + 1, "step": hold.step, "since": hold.since or 0}
+        lease = hold.lease.model_copy(update=now)
         try:
             cost = {SECONDS: round(hold.seconds, 3)} if hold.seconds else {}
             note(hold.study, hold.trial, cost | {LEASE: lease.model_dump(mode="json")})

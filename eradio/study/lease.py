@@ -60,6 +60,8 @@ class Lease(Description):
     attempt: int
     """1 for the first; a candidate whose trial was lost is tried again in another trial."""
     beat: int
+    since: int = 0
+    """Training steps that were done when this attempt took the training up."""
     step: int = 0
     """Training steps done."""
 

@@ -200,6 +200,7 @@ def measured(run: Run, network: Network, target: Target, path: Path) -> Measurem
         return before
     measurement = known_elsewhere(own, stored_reference(target, run.folder))
     if measurement is None:
+        run.rest()
         measurement = measure(network, target, canary_folder=run.folder, lock=run.device, calibration=calibration)
         keep(measurement)
     write_json(path, measurement.model_dump(mode="json"))

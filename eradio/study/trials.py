@@ -115,10 +115,11 @@ def to_be_retried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
         if trial.number != own and later[own, attempt(trial)].number != trial.number:
             continue
         end = trial.user_attrs.get(END)
-        step, before = trial.user_attrs.get(LEASE, {}).get("step", 0), farthest.get(own, 0)
-        farthest[own] = max(step, before)
+        since = trial.user_attrs.get(LEASE, {}).get("since", 0)
+        if since > farthest.get(own, 0):
+            farthest[own], lost[own] = since, 0
         if end not in ("pre-empted", "out-of-memory"):
-            lost[own] = 1 if step > before else lost.get(own, 0) + 1
+            lost[own] = lost.get(own, 0) + 1
         again = for_others_sake(every, trial, end) or worth_another(end, lost.get(own, 0))
         if again and (own, attempt(trial) + 1) not in later:
             found.append(trial)

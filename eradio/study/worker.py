@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from eradio.distill.cache import CachedTargets
-from eradio.distill.stopping import Stop, StoppedError, stopping
+from eradio.distill.stopping import AskedError, Stop, StoppedError, stopping
 from eradio.errors import EradioError
 from eradio.study import finalists
 from eradio.study.config import StudyConfig
@@ -115,9 +115,9 @@ def _until(
                 show.show("waiting", None, 0, 0)
                 time.sleep(pause)
                 pause = min(2 * pause, _MOST_IDLE_SECONDS)
-        except StoppedError:
+        except (StoppedError, AskedError):
             desk.hand_back("its worker was asked to stop")
-            raise
+            raise StoppedError from None
         except Exception:
             with suppress(EradioError):
                 desk.hand_back("its worker ended")

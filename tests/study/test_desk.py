@@ -183,9 +183,9 @@ def test_workers_say_that_they_teach_a_finalist_as_the_display_expects_it(tmp_pa
     assert [Snapshot(records, (), (one,)).steps_done(work) for one in said] == [4, 4, 5, 6]
 
 
-def _refusing(monkeypatch: pytest.MonkeyPatch, error: Exception, canary_too: bool = False) -> None:
-    """Have the engine refuse the next network, or all it is given."""
-    prepare, left = Eager.prepare, [error]
+def _refusing(monkeypatch: pytest.MonkeyPatch, error: Exception, canary_too: bool = False, times: int = 1) -> None:
+    """Have the engine refuse the next so many networks, or all it is given."""
+    prepare, left = Eager.prepare, [error] * times
 
     def refuse(self: Eager, module: nn.Module, job: Job) -> Prepared:
         if canary_too or (left and not isinstance(module, Canary)):
@@ -200,7 +200,6 @@ def _refusing(monkeypatch: pytest.MonkeyPatch, error: Exception, canary_too: boo
     [
         (RuntimeError("no such kernel"), "build-failed", "cannot be measured with eager: RuntimeError: no such kernel"),
         (EradioError("It is not for this engine."), "build-failed", "It is not for this engine."),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out-of-memory", "does not fit the memory"),
     ],
 )
 def test_a_network_that_the_engine_refuses_ends_alone(
@@ -215,6 +214,18 @@ def test_a_network_that_the_engine_refuses_ends_alone(
     assert words in record.reason
     _to_the_end(run)
     assert [one.end for one in read_records(tmp_path, run.studies)] == [end, "complete"]
+
+
+@pytest.mark.parametrize("times", [1, MOST_LOST])
+def test_a_network_that_lacks_memory_while_it_is_measured_is_tried_again_so_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    _refusing(monkeypatch, RuntimeError("DefaultCPUAllocator: can't allocate memory"), times=times)
+    _to_the_end(run)
+    assert [trial.user_attrs["end"] for trial in run.candidates()] == ["out-of-memory"] * times + ["complete"]
+    first = read_records(tmp_path, run.studies)[0]
+    assert (first.end, first.attempt) == (("complete", 2) if times == 1 else ("out-of-memory", MOST_LOST))
 
 
 def test_an_engine_that_refuses_the_reference_network_too_is_held_against_no_network(

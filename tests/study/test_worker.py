@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from optuna.trial import TrialState
 
 from eradio.study.run import open_run
@@ -25,7 +26,12 @@ from eradio.study import objective
 
 def endless(*_, **__):
     Path(sys.argv[1], "measuring").touch()
-    time.sleep(600)
+    try:
+        time.sleep(600)
+    except BaseException:
+        if sys.argv[3] == "as it comes":
+            raise
+    raise RuntimeError("an engine made this of what a call back raised")
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 objective.measure = endless
@@ -33,11 +39,14 @@ sys.exit(run_command(["worker", "--config", sys.argv[2], "--out", sys.argv[1]]))
 """
 
 
-def test_a_worker_that_is_asked_to_stop_while_it_measures_hands_its_trial_back_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["as it comes", "as another error"])
+def test_a_worker_that_is_asked_to_stop_while_it_measures_hands_its_trial_back_at_once(
+    tmp_path: Path, way: str
+) -> None:
     config, run = tmp_path / "study.yaml", tmp_path / "run"
     config.write_text(CONFIG)
     process = subprocess.Popen(
-        [sys.executable, "-c", MEASURING, str(run), str(config)],
+        [sys.executable, "-c", MEASURING, str(run), str(config), way],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,5 +1,6 @@
 """Many replays, kept in a file, so that a long comparison goes on where it was interrupted."""
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -11,7 +12,7 @@ import optuna
 from eradio import front
 from eradio.description import Description, canonical_json, digest_of
 from eradio.files import write_atomically
-from eradio.study import halving, samplers, view
+from eradio.study import cohorts, halving, samplers, view
 from eradio.study.halving import judge
 from eradio.study.simulator.replay import Judge, Replay, replay
 from eradio.study.simulator.scenario import Scenario
@@ -55,7 +56,7 @@ def replays(
     rules: dict[str, Judge] = {"real": judge, **(judges or {})}
     origin = digest_of(table.model_dump(mode="json"))
     known = _read(kept)
-    wanted = [(one, seed, _key(origin, one, seed)) for one in methods for seed in seeds]
+    wanted = [(one, seed, _key(origin, one, seed, rules[one.judge])) for one in methods for seed in seeds]
     missing = {key: (one, seed) for one, seed, key in wanted if key not in known}
     with ProcessPoolExecutor(processes) as pool, kept.open("a", encoding="utf-8") as file:
         jobs = {
@@ -73,20 +74,20 @@ def replays(
             file.write(f"{canonical_json(row)}\n")
             file.flush()
             told(one.name, done, len(jobs))
-    return {one.name: [known[_key(origin, one, seed)] for seed in seeds] for one in methods}
+    return {one.name: [known[key] for other, _, key in wanted if other is one] for one in methods}
 
 
-def _key(origin: str, method: Method, seed: int) -> str:
+def _key(origin: str, method: Method, seed: int, rule: Judge) -> str:
     plain = method.scenario.model_dump(mode="json") | {"seed": seed}
-    return digest_of([origin, plain, method.judge, _code()])
+    return digest_of([origin, plain, method.judge, _code(inspect.getfile(rule))])
 
 
 @cache
-def _code() -> str:
+def _code(rule: str) -> str:
     """What decides how a search goes: replays of other code are other replays."""
     here = Path(__file__).parent
-    files = [here / f"{name}.py" for name in ("desk", "replay", "scenario", "table")]
-    files += [Path(str(module.__file__)) for module in (front, halving, samplers, view)]
+    files = [Path(rule), *(here / f"{name}.py" for name in ("desk", "replay", "scenario", "table"))]
+    files += [Path(str(module.__file__)) for module in (cohorts, front, halving, samplers, view)]
     return digest_of([optuna.__version__, *(file.read_text(encoding="utf-8") for file in files)])
 
 
