@@ -18,6 +18,7 @@ from eradio.study.trials import (
     JOB,
     WORDS,
     attempt,
+    constraints,
     decision,
     is_duplicate,
     is_feasible,
@@ -157,7 +158,7 @@ def _end(trial: FrozenTrial) -> str:
     if trial.state == TrialState.COMPLETE:
         if is_duplicate(trial):
             return "duplicate"
-        broken = {name for name, value in trial.constraints.items() if value > 0}
+        broken = {name for name, value in constraints(trial).items() if value > 0}
         return "infeasible" if broken - {HALTED} else "halted" if broken else "complete"
     return "lost" if code in ("complete", "halted") else code
 

@@ -72,6 +72,11 @@ def is_duplicate(trial: FrozenTrial) -> bool:
     return DUPLICATE in trial.user_attrs
 
 
+def constraints(trial: FrozenTrial) -> dict[str, float]:
+    """What it is to keep up to 0, by name; without those that stand there once more for the dashboard."""
+    return {name: value for name, value in trial.constraints.items() if not name.isdigit()}
+
+
 def is_feasible(trial: FrozenTrial) -> bool:
     """Whether it is complete and keeps all constraints: taught to the end, and what a user asked for."""
     return trial.state == TrialState.COMPLETE and all(value <= 0 for value in trial.constraints.values())

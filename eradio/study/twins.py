@@ -6,7 +6,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from eradio.search_space import Network
 from eradio.study.recovery import fail
 from eradio.study.telling import finish
-from eradio.study.trials import DIGEST, DUPLICATE, END, STEPS, is_duplicate, note, origin
+from eradio.study.trials import DIGEST, DUPLICATE, END, STEPS, constraints, is_duplicate, note, origin
 
 
 def yielded(study: Study, trial: Trial, network: Network, taught: bool = False) -> bool:
@@ -40,13 +40,8 @@ def yielded(study: Study, trial: Trial, network: Network, taught: bool = False) 
         note(study, trial, {DUPLICATE: origin(other)})
         if other.state == TrialState.COMPLETE:
             note(study, trial, {END: "duplicate"})
-            finish(study, trial, other.values, _constraints(other))
+            finish(study, trial, other.values, constraints(other))
         else:
             fail(study, trial, "duplicate", f"the same network as trial {origin(other)}, which has not completed")
         return True
     return False
-
-
-def _constraints(trial: FrozenTrial) -> dict[str, float]:
-    """By name, without those that stand there once more for the dashboard."""
-    return {name: value for name, value in trial.constraints.items() if not name.isdigit()}

@@ -11,6 +11,7 @@ from eradio.study.config import StudyConfig
 from eradio.study.lease import Lease, Owner
 from eradio.study.standing import standing
 from eradio.study.standing_table import standing_tables
+from eradio.study.telling import finish
 
 CONFIG = StudyConfig.parse(
     {"trials": 10, "halving": {"rungs": [30], "reduction": 3}, "recipe": {"steps": 90}, "finalists": 0}, "test"
@@ -70,10 +71,7 @@ def _studies() -> dict[str, list[optuna.trial.FrozenTrial]]:
 def test_a_candidate_that_keeps_no_constraint_is_called_infeasible_though_it_was_not_taught() -> None:
     study = optuna.create_study(directions=["minimize", "maximize"])
     for throughput in (0.5, -0.5):
-        trial = study.ask()
-        trial.set_constraint("throughput", throughput)
-        trial.set_constraint("halted", 2.0)
-        study.tell(trial, [0.9, 100.0])
+        finish(study, study.ask(), [0.9, 100.0], {"throughput": throughput, "halted": 2.0})
     found = standing(CONFIG, {"candidate": study.trials, "baseline": [], "finalist": []}, NOW.timestamp(), NOW)
     assert found.ends == {"infeasible": 1, "halted": 1}
 
