@@ -1,7 +1,7 @@
 """Trials with one and the same network, of which one counts."""
 
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from eradio.search_space import Network
 from eradio.study.recovery import fail
