@@ -10,7 +10,7 @@ from eradio.study.launchers import load_launcher
 from eradio.study.launchers.base import Launched
 from eradio.study.launchers.records import begin, worker_job
 from eradio.study.restarts import Rules
-from eradio.study.supervisor import read_note
+from eradio.study.supervisor import Note, read_note
 from tests.services import Postgres
 from tests.slurm_node import SlurmNode
 
@@ -73,14 +73,14 @@ class Cluster:
                         ):
                             yield Alive(f"{one.job.name}/{number}", note.pid, parent)
 
-    def words(self) -> list[tuple[str, int | None, str]]:
-        """How each worker that has ended for good has ended: its name, its status and its last words."""
-        found = []
+    def ended(self) -> dict[str, Note]:
+        """How each worker that has ended for good has ended, by its name."""
+        found = {}
         for one in self.launched:
             for number in range(one.job.workers):
                 note = read_note(one.job.note(number))
                 if note is not None and note.state == "ended":
-                    found.append((f"{one.job.name}/{number}", note.status, note.words))
+                    found[f"{one.job.name}/{number}"] = note
         return found
 
     def stop(self) -> None:

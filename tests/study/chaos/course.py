@@ -215,9 +215,11 @@ def _to_the_end(cluster: Cluster, run: Run, workers: int) -> None:
 
 
 def _asked_for_help(cluster: Cluster, no_room: Container[str]) -> Iterator[str]:
-    for name, status, words in cluster.words():
-        if status not in (None, 0, 143) and name not in no_room:
-            yield f"{name} ended with status {status}: {words}"
+    for name, note in cluster.ended().items():
+        # One that was killed while it did what it was told had no more to say; one killed for not doing it is a fault.
+        killed = note.told is not None and note.status == 137 and "after it was asked to" not in note.words
+        if note.status not in (None, 0, 143) and name not in no_room and not killed:
+            yield f"{name} ended with status {note.status}: {note.words}"
 
 
 def _study(run: Run) -> Study:
