@@ -72,7 +72,8 @@ def chaos(
     Args:
         folder: for both, new; the cache of measurements must be nobody else's.
         server: running.
-        seconds: for which the second study is disturbed, at most.
+        seconds: for which the second study is disturbed, unless it is finished before; longer if something has not
+            been done by then.
         candidates: in the list, without those that stand in it twice.
         workers: of the second study.
         seed: of all that is drawn.
@@ -183,18 +184,22 @@ def _remembered(folder: Path) -> set[str]:
 
 
 def _disturbed(cluster: Cluster, run: Run, disturber: Disturber, seconds: float, workers: int, every: float) -> None:
-    """Disturb for so long, or until nothing is left to do; launch others for workers that ended for good."""
+    """Disturb for so long, and until each thing was done once, or until nothing is left to do.
+
+    What has not been done yet comes at an even pace, what follows by chance. Others are launched for workers that ended
+    for good.
+    """
     deadline = time.monotonic() + seconds
     following = time.monotonic() + every
     if cluster.slurm is not None:
         cluster.launch("slurm", 2)
-    while time.monotonic() < deadline and not run.ledger.finished():
+    while (time.monotonic() < deadline or disturber.lacking()) and not run.ledger.finished():
         _fill(cluster, workers)
         time.sleep(0.3)
         disturber.wake()
-        if time.monotonic() >= following:
-            disturber.once()
-            following = time.monotonic() + disturber.random.expovariate(1 / every)
+        if time.monotonic() >= following and disturber.once():
+            gap = every if disturber.lacking() else disturber.random.expovariate(1 / every)
+            following = time.monotonic() + gap
     disturber.wake(everybody=True)
     disturber.write("nobody is disturbed any more")
 

@@ -48,9 +48,22 @@ class Disturber:
     no_room: set[str] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
 
-    def once(self) -> None:
-        """Do one thing: each once, in the order in which they stand here, then by chance."""
-        ways: list[tuple[int, Callable[[], str | None]]] = [
+    def once(self) -> bool:
+        """Do one thing: each once, in the order in which they stand here, then by chance; whether one could be done."""
+        by_chance = self.random.choices([way for _, way in self._ways()], [weight for weight, _ in self._ways()])
+        for way in (*self.lacking(), *by_chance):
+            if (said := way()) is not None:
+                self.done[_name(way)] += 1
+                self.write(f"{_name(way)}: {said}")
+                return True
+        return False
+
+    def lacking(self) -> list[Callable[[], str | None]]:
+        """What has not been done yet."""
+        return [way for _, way in self._ways() if _name(way) not in self.done]
+
+    def _ways(self) -> list[tuple[int, Callable[[], str | None]]]:
+        return [
             *([(2, self._requeue)] if self.cluster.slurm is not None else []),
             (5, self._kill_worker),
             (3, self._pause),
@@ -61,13 +74,6 @@ class Disturber:
             (2, self._terminate),
             (1, self._preempt),
         ]
-        missing = [way for _, way in ways if _name(way) not in self.done]
-        by_chance = self.random.choices([way for _, way in ways], [weight for weight, _ in ways])
-        for way in (*missing, *by_chance):
-            if (said := way()) is not None:
-                self.done[_name(way)] += 1
-                self.write(f"{_name(way)}: {said}")
-                return
 
     def wake(self, everybody: bool = False) -> None:
         """Let those go on that were paused for long enough."""
