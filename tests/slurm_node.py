@@ -1,11 +1,12 @@
 """A whole Slurm of one machine, for tests: a controller and several simulated nodes, from the distribution's packages.
 
 Everything it writes is in one private folder, everything it listens on is the loopback address, and it ends exactly
-the processes it started. It has no accounting database, as many small clusters; `SACCT` is one for tests.
+the processes it started. As many small clusters it has no accounting, unless it is given a database for it.
 """
 
 import os
 import random
+import secrets
 import shutil
 import signal
 import socket
@@ -18,8 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eradio.study.processes import end_with_parent
+from tests.services import MariaDB
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "munged")
+ACCOUNTING = ("slurmdbd", "sacct", "sacctmgr")
 
 # A requeued job is held until its credential has run out: two minutes, where nothing else (or less than 5) is given.
 _HELD_SECONDS = 5
@@ -47,7 +50,7 @@ TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+{accounting}
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerType=sched/backfill
@@ -60,20 +63,45 @@ MinJobAge=600
 InactiveLimit=0
 MailProg=/bin/true
 """
+_NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
+_ACCOUNTING = """\
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={port}
+AccountingStoragePass={root}/munge.socket"""
+
+_KEEPER = """\
+AuthType=auth/munge
+AuthInfo=socket={root}/munge.socket
+CommunicationParameters=NoInAddrAny
+DbdHost={host}
+DbdAddr=127.0.0.1
+DbdPort={port}
+SlurmUser=root
+LogFile={root}/slurmdbd.log
+PidFile={root}/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={database_port}
+StorageUser={user}
+StoragePass={password}
+StorageLoc={database}
+"""
+"""Of the accounting, which stands between the controller and the database."""
 
 
-def missing() -> str:
+def missing(programs: tuple[str, ...] = PROGRAMS) -> str:
     """Why there can be no Slurm here, or nothing."""
     if os.geteuid() != 0:
         return "a Slurm for tests needs root"
-    lacking = [program for program in PROGRAMS if _where(program) is None]
+    lacking = [program for program in programs if _where(program) is None]
     return f"a Slurm for tests needs {', '.join(lacking)} (see .ci/run)" if lacking else ""
 
 
 @contextmanager
-def private_slurm() -> "Iterator[SlurmNode]":
+def private_slurm(database: MariaDB | None = None) -> "Iterator[SlurmNode]":
     """A Slurm that all processes that are started meanwhile find; see `missing` for where there can be none."""
-    node, before = SlurmNode(), dict(os.environ)
+    node, before = SlurmNode(database), dict(os.environ)
     os.environ.update(node.variables, PATH=f"{os.environ['PATH']}:/usr/sbin")
     try:
         node.start()
@@ -89,8 +117,13 @@ def private_slurm() -> "Iterator[SlurmNode]":
 
 @dataclass
 class SlurmNode:
-    """One private Slurm; `variables` are what its commands need."""
+    """One private Slurm; `variables` are what its commands need.
 
+    Attributes:
+        database: keeps its accounting; None for a Slurm without.
+    """
+
+    database: MariaDB | None = None
     nodes: int = 2
     cores: int = 4
     root: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp")))
@@ -108,7 +141,7 @@ class SlurmNode:
         """
         for name in ("state", *(f"spool-n{number}" for number in range(self.nodes))):
             (self.root / name).mkdir()
-        (self.root / "slurm.conf").write_text(self._config())
+        accounting = self._write_config()
         (self.root / "cgroup.conf").write_text("CgroupAutomount=no\n")
         key = self.root / "munge.key"
         key.touch(mode=0o600)
@@ -117,10 +150,23 @@ class SlurmNode:
         own = [f"--{name}-file={self.root}/munge.{name}" for name in ("key", "pid", "log", "seed")]
         self._run("munged", "--foreground", *own, f"--socket={self.root}/munge.socket", "--num-threads=2")
         self._until(lambda: (self.root / "munge.socket").exists())
-        self._run("slurmctld", "-D", "-f", self.variables["SLURM_CONF"])
+        if accounting:
+            self._run("slurmdbd", "-D")
+            self._until(lambda: bool(self.said("sacctmgr", "-i", "add", "cluster", "private")))
+        self._control()
         for number in range(self.nodes):
             self._run("slurmd", "-D", "-N", f"n{number}", "-f", self.variables["SLURM_CONF"])
-        self._until(lambda: self.said("sinfo", "-h", "-N", "-o", "%T").split() == ["idle"] * self.nodes)
+        self._wait()
+
+    def forget(self) -> None:
+        """Take the controller's memory of all jobs, as a lost disk does: it counts jobs from 1 again."""
+        self._daemons.remove(self._controller)
+        self._controller.kill()
+        self._controller.wait()
+        shutil.rmtree(self.root / "state")
+        (self.root / "state").mkdir()
+        self._control()
+        self._wait()
 
     def said(self, *command: str) -> str:
         """What one of Slurm's commands prints; nothing if it fails."""
@@ -142,17 +188,49 @@ class SlurmNode:
                 daemon.wait()
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def _config(self) -> str:
-        port, host = _free_ports(self.nodes + 1), socket.gethostname().split(".")[0]
-        text = _CONFIG.format(host=host, port=port, root=self.root, held=_HELD_SECONDS, kill=_KILL_SECONDS)
+    def _write_config(self) -> bool:
+        """Whether there is accounting."""
+        root, port, host = self.root, _free_ports(self.nodes + 2), socket.gethostname().split(".")[0]
+        accounting = _NO_ACCOUNTING
+        if self.database is not None:
+            accounting = _ACCOUNTING.format(port=port, root=root)
+            # Not the superuser: the keeper's configuration cannot hold every password.
+            name, user, password = self.database.create_database(), f"u{secrets.token_hex(4)}", secrets.token_hex(8)
+            self.database.sql(
+                f"CREATE USER {user}@'127.0.0.1' IDENTIFIED BY '{password}'",
+                f"GRANT ALL ON {name}.* TO {user}@'127.0.0.1'",
+            )
+            (root / "slurmdbd.conf").touch(mode=0o600)
+            (root / "slurmdbd.conf").write_text(
+                _KEEPER.format(
+                    root=root,
+                    host=host,
+                    port=port,
+                    database_port=self.database.port,
+                    user=user,
+                    password=password,
+                    database=name,
+                )
+            )
+        text = _CONFIG.format(
+            host=host, port=port + 1, root=root, held=_HELD_SECONDS, kill=_KILL_SECONDS, accounting=accounting
+        )
         for number in range(self.nodes):
             text += (
-                f"NodeName=n{number} NodeHostname={host} NodeAddr=127.0.0.1 Port={port + 1 + number} "
+                f"NodeName=n{number} NodeHostname={host} NodeAddr=127.0.0.1 Port={port + 2 + number} "
                 f"CPUs={self.cores} RealMemory=4000 State=UNKNOWN\n"
             )
-        return text + "PartitionName=test Nodes=ALL Default=YES MaxTime=60 DefaultTime=10 State=UP\n"
+        text += "PartitionName=test Nodes=ALL Default=YES MaxTime=60 DefaultTime=10 State=UP\n"
+        (root / "slurm.conf").write_text(text)
+        return self.database is not None
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _control(self) -> None:
+        self._controller = self._run("slurmctld", "-D", "-f", self.variables["SLURM_CONF"])
+
+    def _wait(self) -> None:
+        self._until(lambda: self.said("sinfo", "-h", "-N", "-o", "%T").split() == ["idle"] * self.nodes)
+
+    def _run(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
         with (self.root / f"{program}.out").open("ab") as output:
             command, parent = [_where(program) or program, *arguments], os.getpid()
             daemon = subprocess.Popen(
@@ -160,9 +238,11 @@ class SlurmNode:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                env={**os.environ, **self.variables},
                 preexec_fn=lambda: end_with_parent(parent, signal.SIGKILL),
             )
         self._daemons.append(daemon)
+        return daemon
 
     def _until(self, true, seconds: float = _READY_SECONDS) -> None:
         deadline = time.monotonic() + seconds
@@ -171,14 +251,6 @@ class SlurmNode:
                 logs = [f"{path.name}: {path.read_text()[-800:]}" for path in self.root.glob("*.[lo][ou][gt]")]
                 raise TimeoutError("\n".join(logs))
             time.sleep(0.1)
-
-
-SACCT = """#!/bin/sh
-# Stands in for the accounting: it knows the end of two tasks of any job that it is asked about.
-for word; do case $word in --jobs=*) job=${word#--jobs=};; esac; done
-echo "${job}_0|COMPLETED|0:0"
-echo "${job}_1|FAILED|1:0"
-"""
 
 
 def _where(program: str) -> str | None:
