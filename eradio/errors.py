@@ -35,6 +35,10 @@ class PassingError(MachineError):
     """Something that passes by itself: the same call may well succeed a little later."""
 
 
+class NoMemoryError(PassingError):
+    """The machine has no memory for what it has room for at other times."""
+
+
 class StorageDownError(PassingError):
     """The study's storage does not answer at the moment."""
 

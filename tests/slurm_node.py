@@ -27,7 +27,7 @@ ACCOUNTING = ("slurmdbd", "sacct", "sacctmgr")
 # A requeued job is held until its credential has run out: two minutes, where nothing else (or less than 5) is given.
 _HELD_SECONDS = 5
 _KILL_SECONDS = 2
-_READY_SECONDS = 40
+_READY_SECONDS = 90
 
 _CONFIG = """\
 ClusterName=private
@@ -170,8 +170,16 @@ class SlurmNode:
 
     def said(self, *command: str) -> str:
         """What one of Slurm's commands prints; nothing if it fails."""
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **self.variables}, timeout=60)
-        return done.stdout if done.returncode == 0 else ""
+        return self.asked(*command) or ""
+
+    def asked(self, *command: str) -> str | None:
+        """The same; None if it fails."""
+        try:
+            environment = {**os.environ, **self.variables}
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30)
+        except subprocess.TimeoutExpired:
+            return None
+        return done.stdout if done.returncode == 0 else None
 
     def stop(self) -> None:
         """Cancel all jobs, end every daemon, and remove the folder."""
@@ -258,9 +266,13 @@ def _where(program: str) -> str | None:
 
 
 def _free_ports(count: int) -> int:
-    """The first of so many free ports in a row, below those that the kernel gives away by itself."""
+    """The first of so many free ports in a row, below those that the kernel gives away by itself.
+
+    Each of the processes among which the tests are divided has its own, since free is not yet taken.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
     for _ in range(200):
-        first = random.randrange(20000, 31000)
+        first = 20000 + 1000 * process + random.randrange(1000 - count)
         with ExitStack() as stack, suppress(OSError):
             for number in range(count):
                 one = stack.enter_context(socket.socket())

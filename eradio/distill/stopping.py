@@ -1,7 +1,7 @@
 """Signals that ask a run to keep what it has done and end."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -42,8 +42,12 @@ class Stop:
             self._noting = False
 
     @contextmanager
-    def ending(self) -> Iterator[None]:
-        """Within `noting`: meanwhile a signal ends what is under way at once, since none of it can be kept.
+    def ending(self) -> Iterator[Callable[..., None]]:
+        """Meanwhile a signal ends what is under way at once, since none of it can be kept, also within `noting`; what
+        a library makes of that is no error.
+
+        Yields:
+            What raises the same where a library kept it to itself, whatever it is told.
 
         Raises:
             StoppedError: one came, now or before.
@@ -52,9 +56,8 @@ class Stop:
         try:
             try:
                 self._noting = False
-                if self._number:
-                    raise StoppedError
-                yield
+                self._look()
+                yield self._look
             finally:
                 self._noting = before
         except AskedError:
@@ -64,6 +67,10 @@ class Stop:
             if self._number:
                 raise StoppedError from None
             raise
+
+    def _look(self, *_: object) -> None:
+        if self._number:
+            raise StoppedError
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """The signals' handler."""

@@ -2,7 +2,7 @@
 
 from eradio.profile.command import profile_command
 from eradio.profile.complexity import Complexity, complexity
-from eradio.profile.measuring import calibrate, measure, measure_all
+from eradio.profile.measuring import Watch, calibrate, measure, measure_all
 from eradio.profile.profile import Profile, Profiled
 from eradio.profile.record import Measurement, identity
 from eradio.profile.subject import Subject, subject_of
@@ -16,6 +16,7 @@ __all__ = [
     "Protocol",
     "Subject",
     "Target",
+    "Watch",
     "calibrate",
     "complexity",
     "identity",

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eradio.errors import BuildError, EradioError, MachineError, PassingError, memory_was_short
+from eradio.errors import BuildError, EradioError, MachineError, NoMemoryError, memory_was_short
 from eradio.gpu import gpu_lost
 from eradio.locks import DeviceLock
 from eradio.profile.agreement import agreement
 from eradio.profile.alone import rate
-from eradio.profile.canary import VERSION, Canary, reference_for
+from eradio.profile.canary import VERSION, Canary, reference_for, stored_reference
 from eradio.profile.clocks import state
 from eradio.profile.engines import load_engine
 from eradio.profile.engines.base import Prepared
@@ -48,10 +48,13 @@ def measure(
     canary_folder: Path,
     lock: DeviceLock | None,
     calibration: Tensor | None = None,
+    watch: Watch | None = None,
 ) -> Measurement:
     """Build a network with random weights and measure it. See `measure_all`."""
     subject = subject_of("network", network, target.resolution)
-    (found,) = measure_all([subject], target, canary_folder=canary_folder, lock=lock, calibration=calibration)
+    (found,) = measure_all(
+        [subject], target, canary_folder=canary_folder, lock=lock, calibration=calibration, watch=watch
+    )
     return found
 
 
@@ -81,11 +84,12 @@ def measure_all(
 
     Raises:
         BuildError: the engine cannot run a network, or computes something else.
+        NoMemoryError: nor is there memory for the canary.
         EradioError: the engine is missing, or cannot run the canary either.
     """
     tell = watch or (lambda what, share: None)
     names = " or ".join(one.name for one in subjects)
-    with ExitStack() as open_ones, _blamed(target, calibration), sentences(names, target.engine):
+    with _blamed(target, calibration, tell), ExitStack() as open_ones, sentences(names, target.engine):
         ready = []
         for place, subject in enumerate(subjects):
             tell(f"preparing {subject.name}", place / len(subjects))
@@ -149,9 +153,14 @@ def calibrate(
     To be called while the machine does nothing else of ours, so that one folder's unit is an idle machine's.
 
     Raises:
-        EradioError: the engine is missing.
+        NoMemoryError: there is no memory for it.
+        EradioError: the engine is missing, or cannot run it.
     """
+    known = stored_reference(target, canary_folder)
+    if known is not None:
+        return known
     with (
+        _reference_network(target),
         load_engine(target.engine).prepare(Canary(), job_of(target, calibration)) as canary,
         lock.measuring() if lock else nullcontext(),
     ):
@@ -159,11 +168,28 @@ def calibrate(
 
 
 @contextmanager
-def _blamed(target: Target, calibration: Tensor | None) -> Iterator[None]:
+def _reference_network(target: Target) -> Iterator[None]:
+    """What keeps the canary from running, as an error of the machine's.
+
+    Raises:
+        NoMemoryError: there is no memory for it.
+    """
+    try:
+        with sentences("the reference network", target.engine):
+            yield
+    except EradioError as error:
+        if memory_was_short(error):
+            raise NoMemoryError(f"There is no memory for the reference network: {error}") from error
+        raise
+
+
+@contextmanager
+def _blamed(target: Target, calibration: Tensor | None, tell: Watch) -> Iterator[None]:
     """Networks are to blame for what an engine does not do with them, but not if it does not do it with the canary.
 
     Raises:
-        EradioError: it does not.
+        NoMemoryError: there is no memory for the canary.
+        EradioError: the engine does not run it.
     """
     try:
         yield
@@ -171,18 +197,19 @@ def _blamed(target: Target, calibration: Tensor | None) -> Iterator[None]:
         # Memory may take a while to be free again. And after some networks nothing runs in this process any more.
         if memory_was_short(error) or gpu_lost() is not None:
             raise
+        tell("trying the reference network", 0.0)
         try:
             with (
-                sentences("the canary", target.engine),
+                _reference_network(target),
                 load_engine(target.engine).prepare(Canary(), job_of(target, calibration)) as canary,
             ):
                 canary.run()
                 _check_canary(canary, target, calibration)
+        except NoMemoryError as own:
+            raise NoMemoryError(f"{error} {own}") from own
         except MachineError:
             raise
         except EradioError as own:
-            if memory_was_short(own):
-                raise PassingError(f"{error} There is no memory for the reference network either: {own}") from own
             raise EradioError(
                 f"{error} Nor does '{target.engine}' run the reference network here: {own} Mend the engine first."
             ) from own

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from eradio.distill.checkpoint import CheckpointFolder
 from eradio.distill.stopping import StoppedError
-from eradio.errors import BuildError, PassingError, memory_was_short, networks_own
+from eradio.errors import BuildError, NoMemoryError, PassingError, memory_was_short, networks_own
 from eradio.gpu import gpu_lost
+from eradio.profile import Watch
 from eradio.study import finalists
 from eradio.study.cohorts import next_rung
 from eradio.study.ends import End
@@ -37,7 +38,7 @@ class Desk:
         size: how many are taught together.
         stop: asked after each step whether to keep what is done and end.
         show: told of every step.
-        ending: meanwhile a wish to stop ends what is under way at once, by a StoppedError.
+        ending: meanwhile a wish to stop ends what is under way at once, by a StoppedError; gives what looks for one.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Desk:
         size: int,
         stop: Callable[[], bool],
         show: Show,
-        ending: Callable[[], AbstractContextManager[None]] = nullcontext,
+        ending: Callable[[], AbstractContextManager[Watch | None]] = nullcontext,
     ) -> None:
         self._run = run
         self._rungs = rungs
@@ -136,22 +137,24 @@ class Desk:
             if claim.kind == "finalist":
                 finalists.begin(self._run, pupil)
             else:
-                with self._ending():  # a build may take many minutes, and nobody is given as long to end
-                    begin(self._run, pupil)
+                with self._ending() as look:  # a build may take many minutes, and nobody is given as long to end
+                    begin(self._run, pupil, look)
                 self._run.ledger.measured(claim, pupil.measurements)
                 self._note_seconds(pupil)
         except EndedError:
             self._run.ledger.holding.drop(claim.key)
         except StoppedError:
             raise
+        except NoMemoryError as error:
+            self._crowded(pupil, error, building=True)
+            raise
         except Exception as error:
             if not networks_own(error):
                 raise
-            short = isinstance(error, BuildError) and memory_was_short(error)
-            if short or isinstance(error, CrowdedError):  # perhaps for what others hold
-                with suppress(EndedError):
-                    self._run.ledger.note(claim, {CROWDED: True})
-            self._fail(pupil, error, building=True)
+            if isinstance(error, CrowdedError) or (isinstance(error, BuildError) and memory_was_short(error)):
+                self._crowded(pupil, error, building=True)
+            else:
+                self._fail(pupil, error, building=True)
         else:
             self._place(pupil)
 
@@ -190,17 +193,24 @@ class Desk:
                     self._run.ledger.note(pupil.claim, {COHORT: len(cohort)})
         stopped: StoppedError | None = None
         ended: list[tuple[Pupil, Reached]] = []
-        for pupil, end in self._taught(cohort, steps):
-            if isinstance(end, StoppedError):
-                stopped = end
-                continue
-            if isinstance(end, Exception):
-                self._failed(pupil, end)
-                waiting.remove(pupil)
-            elif self._scored(pupil, end):
-                ended.append((pupil, end))
-            else:
-                waiting.remove(pupil)
+        try:
+            for pupil, end in self._taught(cohort, steps):
+                if isinstance(end, StoppedError):
+                    stopped = end
+                    continue
+                if isinstance(end, Exception):
+                    self._failed(pupil, end)
+                    waiting.remove(pupil)
+                elif self._scored(pupil, end):
+                    ended.append((pupil, end))
+                else:
+                    waiting.remove(pupil)
+        except NoMemoryError as error:
+            for pupil in [one for one in cohort if one in waiting and one not in dict(ended)]:
+                if pupil.claim.kind != "finalist":  # which has been taught before
+                    waiting.remove(pupil)
+                    self._crowded(pupil, error, building=False)
+            raise
         for pupil, reached in ended:
             on = self._goes_on(pupil, reached)
             waiting.remove(pupil)
@@ -211,7 +221,7 @@ class Desk:
 
     def _taught(self, cohort: Sequence[Pupil], steps: int) -> Iterator[tuple[Pupil, Reached | Exception]]:
         def watch(pupil: Pupil, step: int) -> None:
-            self._run.ledger.holding.progress(pupil.claim.key, step)
+            self._run.ledger.holding.progress(pupil.claim.key, step, steps)
             self._run.ledger.holding.cost(pupil.claim.key, pupil.spent)
             self._run.ledger.holding.check(pupil.claim.key)
             self._show(_called(cohort), pupil.claim.folder, step, steps, len(cohort))
@@ -269,6 +279,12 @@ class Desk:
             raise error
         else:
             self._fail(pupil, error, building=False)
+
+    def _crowded(self, pupil: Pupil, error: Exception, *, building: bool) -> None:
+        """End a trial that failed for want of memory, perhaps for what others hold: it is tried again so often."""
+        with suppress(EndedError):
+            self._run.ledger.note(pupil.claim, {CROWDED: True})
+        self._fail(pupil, error, building=building)
 
     def _fail(self, pupil: Pupil, error: Exception, *, building: bool) -> None:
         """End a trial that failed by its network's own fault.

@@ -19,13 +19,14 @@ End: TypeAlias = Literal[
 complete: taught to the last rung. halted: judged at an earlier one. infeasible: it cannot be built, or does not keep a
 constraint. duplicate: another trial has the same network. surplus: drawn by two workers for one open place. diverged:
 its loss stopped being finite. out-of-memory, build-failed: by the engine or in training. failed: in another way of its
-own. pre-empted: its worker was told to stop, and handed it back. lost: its worker gave no sign of life.
+own. pre-empted: its worker could not go on, mostly since it was told to stop, and handed it back. lost: its worker gave
+no sign of life.
 """
 
 MOST_LOST = 3
-"""Attempts of one candidate that may be lost and have taken its training up at one place: what kills its worker there
-so often, most likely for want of memory, does not pass. One that is taken up further on each time, from a checkpoint
-that an attempt before it reached, is on machines that come and go."""
+"""Attempts of one candidate that may be lost without its training having been taken up further on: what kills its
+worker so often, most likely for want of memory, does not pass. One that is taken up further on each time, from a
+checkpoint that an attempt before it reached, is on machines that come and go."""
 
 
 def worth_another(end: str | None, lost: int) -> bool:

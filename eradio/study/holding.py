@@ -49,7 +49,7 @@ class _Hold:
     trial: FrozenTrial | Trial
     lease: Lease
     confirmed: float
-    since: int | None = None
+    since: tuple[int, int] | None = None
     step: int = 0
     seconds: float = 0.0
     gone: bool = False
@@ -95,12 +95,15 @@ class Holding:
         """Hold a trial no more."""
         self._held.pop(key, None)
 
-    def progress(self, key: Key, step: int) -> None:
-        """Note how far a trial is; told with the next beat."""
+    def progress(self, key: Key, step: int, rung: int) -> None:
+        """Note how far a trial is on its way to a rung; told with the next beat, but for where it was taken up."""
         hold = self._held.get(key)
         if hold is not None:
             hold.step = step
-            hold.since = step - 1 if hold.since is None else hold.since
+            if hold.since is None:
+                hold.since = rung, step - 1
+                with suppress(Exception):  # as for any beat
+                    self._beat(key)
 
     def cost(self, key: Key, seconds: float) -> None:
         """Note what this attempt at a trial has cost; told with the next beat, so that a kill loses little."""
@@ -138,7 +141,8 @@ class Holding:
         hold = self._held.get(key)
         if hold is None:
             return
-        now = {"beat": hold.lease.beat + 1, "step": hold.step, "since": hold.since or 0}
+        rung, since = hold.since or (0, 0)
+        now = {"beat": hold.lease.beat + 1, "step": hold.step, "rung": rung, "since": since}
         lease = hold.lease.model_copy(update=now)
         try:
             cost = {SECONDS: round(hold.seconds, 3)} if hold.seconds else {}

@@ -60,8 +60,10 @@ class Lease(Description):
     attempt: int
     """1 for the first; a candidate whose trial was lost is tried again in another trial."""
     beat: int
+    rung: int = 0
+    """That the training was on its way to when this attempt took it up, in steps; 0 if it has not."""
     since: int = 0
-    """Training steps that were done when this attempt took the training up."""
+    """Training steps that were done then. A longer rung begins where a shorter one began to decay, so at fewer."""
     step: int = 0
     """Training steps done."""
 

@@ -15,10 +15,10 @@ from eradio.distill.checkpoint import CheckpointFolder, UnreadableError
 from eradio.distill.courses import Course, taught_together
 from eradio.distill.student import Student, new_student
 from eradio.distill.trainer import DivergedError, Outcome, Trainer
-from eradio.errors import BuildError, EradioError, NetworkError, PassingError, memory_was_short
+from eradio.errors import BuildError, EradioError, NetworkError, NoMemoryError, memory_was_short
 from eradio.files import write_json
 from eradio.manifest import environment
-from eradio.profile import Measurement, Target, identity, measure
+from eradio.profile import Measurement, Target, Watch, identity, measure
 from eradio.profile.canary import stored_reference
 from eradio.profile.store import keep
 from eradio.profile.store import known as known_elsewhere
@@ -87,8 +87,13 @@ class Pupil:
         return next(rung for rung in rungs if rung > done)
 
 
-def begin(run: Run, pupil: Pupil) -> None:
+def begin(run: Run, pupil: Pupil, watch: Watch | None = None) -> None:
     """Measure a network that was claimed, unless it is known, and read what earlier attempts have reached.
+
+    Args:
+        run: it belongs to.
+        pupil: that was claimed.
+        watch: told how far measuring is; what it raises ends that.
 
     Raises:
         Exception: whatever a network does wrong, or the machine; see `networks_own`.
@@ -99,9 +104,7 @@ def begin(run: Run, pupil: Pupil) -> None:
     start = time.monotonic()
     try:
         pupil.measurements = tuple(
-            measured(
-                run, claim.network, target, claim.folder / ("measurement.json" if not number else f"also-{number}.json")
-            )
+            measured(run, claim.network, target, claim.folder / _file_of(number), watch)
             for number, target in enumerate(run.config.targets)
         )
         if run.config.constraints.memory_mb is not None:
@@ -111,6 +114,10 @@ def begin(run: Run, pupil: Pupil) -> None:
     rungs = run.config.rungs if claim.kind == "candidate" else run.config.rungs[-1:]
     found = (kept(Reached, rung_file(claim.folder, rung)) for rung in rungs)
     pupil.reached += [one for one in found if one is not None]
+
+
+def _file_of(target: int) -> str:
+    return f"also-{target}.json" if target else "measurement.json"
 
 
 def teach(
@@ -152,12 +159,17 @@ def teach(
 
 
 def _without_room(ends: Iterator[tuple[Pupil, Reached | Exception]]) -> Iterator[tuple[Pupil, Reached | Exception]]:
-    """The same; a teacher that finds no memory, for what others hold, is nobody's failure."""
+    """The same; whether a teacher finds no memory for what others hold, or these pupils, cannot be told.
+
+    Raises:
+        NoMemoryError: a teacher finds none.
+    """
     try:
         yield from ends
     except Exception as error:
         if memory_was_short(error):
-            raise PassingError(f"The teachers ran out of memory ({reason(error)}). Use fewer workers here.") from error
+            why = " ".join(str(error).split())[:200]
+            raise NoMemoryError(f"The teachers ran out of memory ({why}). Use fewer workers here.") from error
         raise
 
 
@@ -191,7 +203,7 @@ def record_of(run: Run, pupil: Pupil, end: End, reason: str | None = None) -> Tr
     )
 
 
-def measured(run: Run, network: Network, target: Target, path: Path) -> Measurement:
+def measured(run: Run, network: Network, target: Target, path: Path, watch: Watch | None = None) -> Measurement:
     """The network's throughput, from its file or another study if it was measured on this machine before."""
     calibration = run.calibration(target) if target.precision == "int8" else None
     own = identity(network.digest(), target, calibration)
@@ -201,7 +213,9 @@ def measured(run: Run, network: Network, target: Target, path: Path) -> Measurem
     measurement = known_elsewhere(own, stored_reference(target, run.folder))
     if measurement is None:
         run.rest()
-        measurement = measure(network, target, canary_folder=run.folder, lock=run.device, calibration=calibration)
+        measurement = measure(
+            network, target, canary_folder=run.folder, lock=run.device, calibration=calibration, watch=watch
+        )
         keep(measurement)
     write_json(path, measurement.model_dump(mode="json"))
     return measurement

@@ -6,6 +6,7 @@ it is taken.
 """
 
 from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
@@ -16,6 +17,7 @@ from eradio.study.lease import Lease, Watch
 from eradio.study.trials import (
     ALONE,
     ATTEMPT,
+    CROWDED,
     DIGEST,
     END,
     JOB,
@@ -32,6 +34,9 @@ from eradio.study.trials import (
     origin,
     to_be_retried,
 )
+
+REST_SECONDS = 60.0
+"""Until what lacked memory, perhaps for what others held, is tried again."""
 
 _HANDED_DOWN = (JOB, STEPS, ALONE, DIGEST, WORDS, THROUGHPUT)
 
@@ -60,7 +65,8 @@ def recover(studies: Iterable[Study], watch: Watch, own: Collection[tuple[str, i
             fail(study, trial, "lost", _last_seen(leases[key]))
     for study in studies:
         for trial in to_be_retried(study.get_trials(deepcopy=False)):
-            put_in_line(study, trial)
+            if not _rests(trial):
+                put_in_line(study, trial)
 
 
 def fail(study: Study, trial: FrozenTrial | Trial, end: End, reason: str) -> bool:
@@ -80,6 +86,13 @@ def put_in_line(study: Study, trial: FrozenTrial) -> None:
         attributes[ALONE] = True
     attributes |= {ORIGIN: origin(trial), ATTEMPT: attempt(trial) + 1}
     study.enqueue_trial(fixed(trial), user_attrs=attributes)
+
+
+def _rests(trial: FrozenTrial) -> bool:
+    """By two machines' clocks, so no longer than by a true one whatever they show."""
+    if CROWDED not in trial.user_attrs or trial.datetime_complete is None:
+        return False
+    return timedelta(0) <= datetime.now() - trial.datetime_complete < timedelta(seconds=REST_SECONDS)
 
 
 def _handed_down(key: str) -> bool:

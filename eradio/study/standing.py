@@ -26,6 +26,8 @@ from eradio.study.trials import (
     loss_key,
     origin,
     throughputs,
+    to_be_retried,
+    waits_again,
 )
 
 _RECENT = timedelta(hours=1)
@@ -85,6 +87,8 @@ class Standing:
     Attributes:
         asked: how many candidates the study is to have.
         taken: how many are done, under way or in line again.
+        ends: of candidates that have ended for good, and of duplicates.
+        again: of attempts that were made again, or will be.
         per_hour: candidates that ended within the last hour, or since the study was begun if that is later.
         left: about how long the rest takes at this rate; None if nothing tells.
         device_hours: measuring and teaching of all.
@@ -96,6 +100,7 @@ class Standing:
     asked: int
     taken: int
     ends: Counter[str]
+    again: Counter[str]
     workers: tuple[Worker, ...]
     others: tuple[Others, ...]
     rungs: tuple[Rung, ...]
@@ -129,11 +134,18 @@ def standing(
     rate = _rate(distinct, datetime.fromtimestamp(began), now)
     taken = len(places(trials))
     running = sum(trial.state == TrialState.RUNNING for trial in distinct)
-    rest = max(0, open_places(config, studies, began)) + running
+    finished = spent(config, studies, began)
+    retried = {trial.number for trial in to_be_retried(trials)}
+    waiting = 0 if finished else len(retried) + sum(waits_again(trial) for trial in distinct)
+    rest = max(0, open_places(config, studies, began)) + running + waiting
+    last = {origin(trial): trial.number for trial in distinct}
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    final = {trial.number for trial in ended if is_duplicate(trial) or last[origin(trial)] == trial.number} - retried
     return Standing(
         asked=config.trials,
         taken=taken,
-        ends=Counter(_end(trial) for trial in trials if trial.state.is_finished()),
+        ends=Counter(_end(trial) for trial in ended if trial.number in final),
+        again=Counter(_end(trial) for trial in ended if trial.number not in final),
         workers=tuple(
             _worker(kind, trial)
             for kind, some in studies.items()
@@ -146,7 +158,7 @@ def standing(
         per_hour=rate,
         left=timedelta(hours=rest / rate) if rate else None,
         device_hours=device_hours(studies),
-        finished=spent(config, studies, began),
+        finished=finished,
         late=out_of_time(config, studies, began) is not None,
         stop=stop,
     )

@@ -111,7 +111,7 @@ def to_be_retried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     every = list(trials)
     later = successors(every)
     lost: dict[int, int] = {}
-    farthest: dict[int, int] = {}
+    farthest: dict[int, tuple[int, int]] = {}
     found = []
     for trial in every:
         if trial.state != TrialState.FAIL or is_duplicate(trial):
@@ -120,8 +120,9 @@ def to_be_retried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
         if trial.number != own and later[own, attempt(trial)].number != trial.number:
             continue
         end = trial.user_attrs.get(END)
-        since = trial.user_attrs.get(LEASE, {}).get("since", 0)
-        if since > farthest.get(own, 0):
+        held = trial.user_attrs.get(LEASE, {})
+        since = held.get("rung", 0), held.get("since", 0)
+        if since > farthest.get(own, (0, 0)):
             farthest[own], lost[own] = since, 0
         if end not in ("pre-empted", "out-of-memory"):
             lost[own] = lost.get(own, 0) + 1

@@ -68,14 +68,14 @@ def work(run: Run, stop: Stop, show: Status) -> None:
     show.show("starting", None, 0, 0)
     ledger = run.ledger
     with Beating(partial(_sign_of_life, ledger), run.config.lease):
-        if not _filled(run, show, range(run.config.recipe.steps), "teacher targets"):
+        if not _filled(run, stop, show, range(run.config.recipe.steps), "teacher targets"):
             return
         desk = Desk(run, run.config.rungs, run.cohort, lambda: stop() > 0, show.show, stop.ending)
         _until(desk, stop, show, ledger, ledger.claim, ledger.finished)
         if run.config.finalists and not ledger.asked_to_stop():
             chosen = finalists.chosen_in(run)
             longer = range(run.config.recipe.steps, run.config.finalist_steps)
-            if not ledger.out_of_time() and not _filled(run, show, longer, "finalists' targets"):
+            if not ledger.out_of_time() and not _filled(run, stop, show, longer, "finalists' targets"):
                 return
             desk = Desk(run, (run.config.finalist_steps,), run.cohort, lambda: stop() > 0, show.show, stop.ending)
             claim = partial(ledger.claim_finalist, chosen)
@@ -116,7 +116,8 @@ def _until(
                 time.sleep(pause)
                 pause = min(2 * pause, _MOST_IDLE_SECONDS)
         except (StoppedError, AskedError):
-            desk.hand_back("its worker was asked to stop")
+            with stop.noting():  # a signal may have come on the way into `ending` or out of it
+                desk.hand_back("its worker was asked to stop")
             raise StoppedError from None
         except Exception:
             with suppress(EradioError):
@@ -124,17 +125,18 @@ def _until(
             raise
 
 
-def _filled(run: Run, show: Status, steps: range, what: str) -> bool:
+def _filled(run: Run, stop: Stop, show: Status, steps: range, what: str) -> bool:
     """Fill the teacher cache, where there is one; False if the study is to stop meanwhile."""
     if not isinstance(run.targets, CachedTargets):
         return True
-    missing, looked = run.cached.missing(run.pages(steps)), time.monotonic()
-    for done, _ in enumerate(run.cached.fill(missing)):
-        show.show(what, None, done, len(missing))
-        if time.monotonic() - looked > _MOST_IDLE_SECONDS:
-            looked = time.monotonic()
-            if run.ledger.asked_to_stop() is not None:
-                return False
+    with stop.ending():
+        missing, looked = run.cached.missing(run.pages(steps)), time.monotonic()
+        for done, _ in enumerate(run.cached.fill(missing)):
+            show.show(what, None, done, len(missing))
+            if time.monotonic() - looked > _MOST_IDLE_SECONDS:
+                looked = time.monotonic()
+                if run.ledger.asked_to_stop() is not None:
+                    return False
     run.rest()
     return True
 
@@ -160,10 +162,12 @@ def worker(folder: Path, config: StudyConfig, console: Console) -> int:
         with stopping() as stop:
             if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as in the background of a shell
                 signal.signal(signal.SIGINT, stop.note)
-            run = open_run(folder, config)
-            look_before(run, 1, console)
+            with stop.ending():
+                run = open_run(folder, config)
+                look_before(run, 1, console)
+                with storage_refusals(run.address):
+                    prepare(run, console)
             with storage_refusals(run.address):
-                prepare(run, console)
                 work(run, stop, Status(folder))
                 if run.ledger.asked_to_stop() is not None:
                     console.print("The study is to stop: `eradio launch` or `eradio search` takes that back.")

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from eradio.errors import EradioError
+from eradio.errors import EradioError, NoMemoryError
 from eradio.locks import DeviceLock, try_lock
 from eradio.onnx_file import write_onnx
 from eradio.profile import Measurement, Protocol, Subject, Target, calibrate, identity, measure, measure_all
 from eradio.profile.engines.base import Flat
+from eradio.profile.engines.eager import Eager
 from eradio.profile.measuring import _patient
 from eradio.profile.randomise import randomise_constants
 from eradio.profile.target import FINAL, SEARCH
@@ -154,6 +155,18 @@ def test_the_unit_is_calibrated_once_and_then_shared(tmp_path):
     assert first.images_per_second > 0
     assert calibrate(quick("eager"), canary_folder=tmp_path, lock=None) == first
     assert measure_module(Student(), "student", quick("eager"), canary_folder=tmp_path, lock=None).canary == first
+
+
+def test_what_is_calibrated_already_needs_neither_memory_nor_the_device(tmp_path, monkeypatch):
+    first = calibrate(quick("eager"), canary_folder=tmp_path, lock=None)
+
+    def short(self, module, job):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr(Eager, "prepare", short)
+    assert calibrate(quick("eager"), canary_folder=tmp_path, lock=None) == first
+    with pytest.raises(NoMemoryError, match="There is no memory for the reference network"):
+        calibrate(quick("eager").model_copy(update={"batch": 3}), canary_folder=tmp_path, lock=None)
 
 
 def test_the_unit_takes_seconds_even_where_a_network_takes_minutes():

@@ -27,12 +27,14 @@ def test_a_disturbed_study_comes_to_the_same_end(tmp_path: Path, monkeypatch: py
     with ExitStack() as stack:
         server = stack.enter_context(private_postgres())
         slurm = None if missing() else stack.enter_context(private_slurm())
-        outcome = chaos(tmp_path, server, seconds=40.0, candidates=18, workers=3, seed=seed, every=3.0, slurm=slurm)
+        outcome = chaos(tmp_path, server, seconds=40.0, candidates=18, workers=3, seed=seed, every=2.5, slurm=slurm)
     print((tmp_path / "actions.log").read_text(), *outcome.wrong.items(), sep="\n")
     for log in tmp_path.glob("*/launches/*/*.log"):
         print(log, log.read_text(), sep="\n")
     assert set(outcome.done) >= {"kill worker", "pause", "restart database", "take room"}
-    assert slurm is None or "requeue" in outcome.done
+    if slurm is not None:
+        assert "requeue" in outcome.done
+        assert any("DUE TO JOB REQUEUE" in log.read_text() for log in tmp_path.glob("*/launches/slurm-*/*.log"))
     assert not any(outcome.wrong.values())
 
 

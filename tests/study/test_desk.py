@@ -2,6 +2,7 @@
 
 import errno
 import json
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,10 @@ from rich.console import Console
 from torch import nn
 
 from eradio.cli import run_command
-from eradio.distill.stopping import StoppedError
+from eradio.distill.stopping import StoppedError, stopping
 from eradio.distill.targets import LiveTargets
 from eradio.distill.trainer import Trainer
-from eradio.errors import EradioError, MachineError, NetworkError, PassingError
+from eradio.errors import BuildError, EradioError, MachineError, NetworkError, PassingError
 from eradio.files import disk_error
 from eradio.profile import Target
 from eradio.profile.canary import Canary
@@ -221,6 +222,7 @@ def test_a_network_that_lacks_memory_while_it_is_measured_is_tried_again_so_ofte
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
     _refusing(monkeypatch, RuntimeError("DefaultCPUAllocator: can't allocate memory"), times=times)
     _to_the_end(run)
     assert [trial.user_attrs["end"] for trial in run.candidates()] == ["out-of-memory"] * times + ["complete"]
@@ -236,6 +238,67 @@ def test_an_engine_that_refuses_the_reference_network_too_is_held_against_no_net
     with pytest.raises(EradioError, match=r"Nor does 'eager' run the reference network here: .* Mend the engine first"):
         _desk(run).turn(run.ledger.claim, more=True)
     assert read_records(tmp_path, run.studies) == []
+
+
+def test_a_network_that_leaves_no_memory_for_the_reference_network_is_tried_so_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare, open_ones = Eager.prepare, [0]
+
+    def refuse(self: Eager, module: nn.Module, job: Job) -> Prepared:
+        if isinstance(module, Canary):
+            assert open_ones == [0]  # else it might be what was prepared that leaves none
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        prepared = prepare(self, module, job)
+        close = prepared.close
+
+        def closed() -> None:
+            open_ones[0] -= 1
+            close()
+
+        open_ones[0] += 1
+        monkeypatch.setattr(prepared, "close", closed)
+        return prepared
+
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Eager, "prepare", refuse)
+        patch.setattr("eradio.profile.ready.agreement", _raise(BuildError("It computes something else.")))
+        for _ in range(MOST_LOST):
+            with pytest.raises(PassingError, match="There is no memory for the reference network"):
+                _desk(run).turn(run.ledger.claim, more=True)
+    _to_the_end(run)
+    ends = [trial.user_attrs["end"] for trial in run.candidates()]
+    assert ends == ["out-of-memory"] * MOST_LOST + ["complete"]
+
+
+def _raise(error: Exception) -> Callable[..., None]:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    return refuse
+
+
+def test_a_stop_that_a_library_keeps_to_itself_is_heard_before_the_reference_network_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = Eager.prepare
+
+    def refuse(self: Eager, module: nn.Module, job: Job) -> Prepared:
+        assert not isinstance(module, Canary), "the engine was tried although a stop had come"
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            raise RuntimeError("an engine made this of what a call back raised") from None
+        return prepare(self, module, job)
+
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    monkeypatch.setattr(Eager, "prepare", refuse)
+    with stopping() as stop, stop.noting():
+        desk = Desk(run, run.config.rungs, 1, lambda: stop() > 0, lambda *_: None, stop.ending)
+        with pytest.raises(StoppedError):
+            desk.turn(run.ledger.claim, more=True)
 
 
 def test_a_network_that_spoils_the_gpu_ends_and_its_worker_begins_anew(
@@ -316,15 +379,37 @@ def test_a_teacher_that_finds_no_memory_is_no_network_s_failure(
     def short(*_: object) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
-    desk = _desk(run)
+    run = _run(tmp_path, named=["e_radio_mini", "e_radio_mini_s"], trials=2)
+    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
     with monkeypatch.context() as patch:
         patch.setattr(LiveTargets, "batch", short)
-        with pytest.raises(PassingError, match="The teachers ran out of memory"):
-            desk.turn(run.ledger.claim, more=True)
-    desk.hand_back("its worker ended")
+        for _ in range(2):
+            desk = _desk(run, size=2)
+            with pytest.raises(PassingError, match="The teachers ran out of memory"):
+                desk.turn(run.ledger.claim, more=True)
+            desk.hand_back("its worker ended")
     _to_the_end(run)
-    assert [trial.user_attrs["end"] for trial in run.candidates()] == ["pre-empted", "complete"]
+    # Both of the cohort first, then the one that was tried alone; the other was held for later, and handed back.
+    assert sorted(trial.user_attrs["end"] for trial in run.candidates()) == [
+        *["complete"] * 2,
+        *["out-of-memory"] * 3,
+        "pre-empted",
+    ]
+
+
+def test_a_network_beside_which_the_teachers_find_no_memory_does_not_block_its_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(LiveTargets, "batch", _raise(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")))
+        for _ in range(MOST_LOST):
+            with pytest.raises(PassingError, match="The teachers ran out of memory"):
+                _desk(run).turn(run.ledger.claim, more=True)
+    _to_the_end(run)
+    first, second = [one for one in read_records(tmp_path, run.studies) if one.duplicate_of is None]
+    assert (first.end, first.attempt, second.end) == ("out-of-memory", MOST_LOST, "complete")
 
 
 @pytest.mark.parametrize("others", [1, 5])
@@ -338,6 +423,7 @@ def test_a_network_that_may_lack_the_memory_that_others_hold_is_tried_again_so_o
         return Footprint(outcome="no memory") if len(asked) <= others else footprint(name, target)
 
     monkeypatch.setattr(memory, "_ROOM_SECONDS", 0.0)
+    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
     monkeypatch.setattr(memory, "footprint", crowded)
     run = _run(tmp_path, named=["e_radio_mini_s"], trials=1, constraints={"memory_mb": 1e9})  # more than is free
     if others == 1:

@@ -372,14 +372,16 @@ def test_a_candidate_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
 
 
 def test_a_candidate_that_gets_further_before_each_loss_is_gone_on_with(tmp_path: Path) -> None:
-    steps = [*range(10, 10 * (2 * MOST_LOST + 1), 10), 60, 60]
-    for step in steps:
+    # The longer rung begins where the shorter one began to decay, so at fewer steps.
+    further = [(100, 20), (100, 40), (100, 60), (100, 80), (200, 70), (200, 90), (200, 110)]
+    places = [*further, *further[-1:] * (MOST_LOST - 1)]
+    for rung, step in places:
         ledger = _dying(tmp_path, rivals=0)
         claim = _claim(ledger)
         assert claim.number == 0
-        ledger.holding.progress(claim.key, step)
-        ledger.holding.beat()
-    assert _claim(_ledger(tmp_path, rivals=0)).number == len(steps)
+        ledger.holding.progress(claim.key, step, rung)
+        ledger.holding.progress(claim.key, step + 1, rung)
+    assert _claim(_ledger(tmp_path, rivals=0)).number == len(places)
 
 
 def test_a_member_that_ran_out_of_memory_among_others_is_tried_alone(tmp_path: Path) -> None:
@@ -391,6 +393,23 @@ def test_a_member_that_ran_out_of_memory_among_others_is_tried_alone(tmp_path: P
     assert (again.number, again.alone) == (0, True)
     ledger.tell(again, made_up.failed(0, reason="out of memory", end="out-of-memory"))
     assert _claim(ledger).number == 2
+
+
+def test_what_lacked_memory_perhaps_for_others_rests_before_it_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = _ledger(tmp_path, trials=2, rivals=0)
+    claim = _claim(ledger)
+    ledger.note(claim, {"crowded": True})
+    ledger.tell(claim, made_up.failed(0, reason="out of memory", end="out-of-memory"))
+    other = _claim(ledger)
+    assert other.number == 1
+    ledger.tell(other, _record(other))
+    assert ledger.claim() is None
+    assert not ledger.finished()
+    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
+    again = _claim(ledger)
+    assert (again.number, again.attempt) == (0, 2)
 
 
 def test_device_hours_end_a_study_before_its_trials(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import io
 from datetime import datetime, timedelta
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
 from eradio.study.config import StudyConfig
@@ -80,7 +80,8 @@ def test_it_is_read_off_the_trials() -> None:
     began = NOW.timestamp() - 2 * 3600
     found = standing(CONFIG, _studies(), began, NOW)
     assert (found.taken, found.asked) == (4, 10)
-    assert found.ends == {"complete": 2, "halted": 1, "lost": 1, "duplicate": 1}
+    assert found.ends == {"complete": 2, "halted": 1, "duplicate": 1}
+    assert found.again == {"lost": 1}
     assert [(one.trial, one.attempt, one.step) for one in found.workers] == [("#3", 2, 17), ("baseline 2", 1, 0)]
     assert [(one.name, one.ended, one.known) for one in found.others] == [("baselines", 1, 2)]
     assert [(rung.steps, rung.reached, rung.going) for rung in found.rungs] == [(30, 4, 3), (90, 2, 2)]
@@ -88,6 +89,24 @@ def test_it_is_read_off_the_trials() -> None:
     assert found.per_hour == 3.0
     assert found.left == timedelta(hours=7 / 3.0)
     assert found.device_hours == 1.25
+
+
+def test_what_was_handed_back_is_still_to_be_done() -> None:
+    study, hour = optuna.create_study(directions=["minimize", "maximize"]), timedelta(hours=1)
+    finish(study, study.ask(), [0.5, 10.0], {})
+    for _ in range(3):
+        study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"end": "pre-empted"}))
+    for number in (1, 2):  # the next attempt of the third nobody has put in line yet
+        study.enqueue_trial({}, user_attrs={"retry_of": number, "attempt": 2})
+    now = datetime.now() + timedelta(seconds=1)
+    config = CONFIG.model_copy(update={"trials": 4})
+    found = standing(config, {"candidate": study.trials, "baseline": []}, (now - hour).timestamp(), now)
+    assert (found.taken, found.ends, found.again) == (4, {"complete": 1}, {"pre-empted": 3})
+    assert found.left == 3 * hour
+    text = io.StringIO()
+    Console(file=text, width=80).print(standing_tables(config, found, "here", now))
+    assert "about 3 h 00 min left" in text.getvalue()
+    assert "Attempts that were made again, or will be: 3 pre-empted." in text.getvalue()
 
 
 def test_it_fits_a_terminal() -> None:

@@ -78,7 +78,7 @@ def chaos(
         workers: of the second study.
         seed: of all that is drawn.
         every: seconds between two disturbances, on average.
-        slurm: under which two more workers run.
+        slurm: under which two of them run.
     """
     os.environ["ERADIO_STORAGE"] = server.url(server.create_database())
     networks = _listed(candidates, seed)

@@ -6,7 +6,7 @@ import resource
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,7 @@ class Disturber:
         done: how often each thing was done.
         spared: how often nothing was done for the reason above.
         no_room: names of the workers whose files, their logs too, may not grow any more.
+        told: processes that were asked to end. They are not paused, since only so long is waited for them.
     """
 
     cluster: Cluster
@@ -46,6 +47,7 @@ class Disturber:
     spared: int = 0
     paused: list[tuple[float, Alive]] = field(default_factory=list)
     no_room: set[str] = field(default_factory=set)
+    told: set[int] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
 
     def once(self) -> bool:
@@ -102,7 +104,7 @@ class Disturber:
         return None if worker is None else f"{worker.supervisor} of {worker.pid}"
 
     def _pause(self) -> str | None:
-        worker = self._held_still() if len(self.paused) < 2 else None
+        worker = self._held_still(self.told) if len(self.paused) < 2 else None
         if worker is None:
             return None
         seconds = self.lease * self.random.uniform(0.5, 2.5)
@@ -137,12 +139,14 @@ class Disturber:
     def _terminate(self) -> str | None:
         worker = self._any()
         if worker is not None:
+            self.told.add(worker.pid)
             _send(worker.pid, signal.SIGTERM)
         return None if worker is None else str(worker.pid)
 
     def _preempt(self) -> str | None:
         worker = self._any()
         if worker is not None:
+            self.told.add(worker.pid)
             _send(worker.supervisor, signal.SIGUSR2)
         return None if worker is None else f"{worker.supervisor} of {worker.pid}"
 
@@ -152,17 +156,16 @@ class Disturber:
         if not tasks or self._in_danger() is None:
             return None
         task = self.random.choice(tasks)
-        self.cluster.slurm.said("scontrol", "requeue", task)
-        return task
+        return None if self.cluster.slurm.asked("scontrol", "requeue", task) is None else task
 
-    def _any(self) -> Alive | None:
-        resting = {worker.pid for _, worker in self.paused}
+    def _any(self, but: Collection[int] = ()) -> Alive | None:
+        resting = {worker.pid for _, worker in self.paused}.union(but)
         found = [worker for worker in self.cluster.alive() if worker.pid not in resting]
         return self.random.choice(found) if found else None
 
-    def _held_still(self) -> Alive | None:
+    def _held_still(self, but: Collection[int] = ()) -> Alive | None:
         """A worker, stopped, that may be harmed."""
-        worker = self._any()
+        worker = self._any(but)
         if worker is None:
             return None
         _send(worker.pid, signal.SIGSTOP)
