@@ -201,6 +201,8 @@ def _study(
     from eradio.study.config import DEFAULT, read_config
 
     if storage is not None:
+        if not storage.strip():
+            raise EradioError("--storage is empty. Give an address, or leave it out for a file in the run folder.")
         refuse_password(storage)
         if (os.environ.get(VARIABLE, "").strip() or storage) != storage:
             raise EradioError(f"--storage and {VARIABLE} differ. Leave one of them out.")

@@ -27,7 +27,7 @@ ACCOUNTING = ("slurmdbd", "sacct", "sacctmgr")
 # A requeued job is held until its credential has run out: two minutes, where nothing else (or less than 5) is given.
 _HELD_SECONDS = 5
 _KILL_SECONDS = 2
-_READY_SECONDS = 90
+_READY_SECONDS = 180
 
 _CONFIG = """\
 ClusterName=private
@@ -170,16 +170,12 @@ class SlurmNode:
 
     def said(self, *command: str) -> str:
         """What one of Slurm's commands prints; nothing if it fails."""
-        return self.asked(*command) or ""
-
-    def asked(self, *command: str) -> str | None:
-        """The same; None if it fails."""
         try:
             environment = {**os.environ, **self.variables}
             done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30)
         except subprocess.TimeoutExpired:
-            return None
-        return done.stdout if done.returncode == 0 else None
+            return ""
+        return done.stdout if done.returncode == 0 else ""
 
     def stop(self) -> None:
         """Cancel all jobs, end every daemon, and remove the folder."""

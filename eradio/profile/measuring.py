@@ -51,7 +51,8 @@ def measure(
     watch: Watch | None = None,
 ) -> Measurement:
     """Build a network with random weights and measure it. See `measure_all`."""
-    subject = subject_of("network", network, target.resolution)
+    with sentences("network", target.engine):
+        subject = subject_of("network", network, target.resolution)
     (found,) = measure_all(
         [subject], target, canary_folder=canary_folder, lock=lock, calibration=calibration, watch=watch
     )

@@ -11,7 +11,7 @@ import torch
 from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
-from eradio.errors import BuildError, EradioError, MachineError, NetworkError, memory_was_short
+from eradio.errors import BuildError, EradioError, MachineError, NetworkError, NoMemoryError, memory_was_short
 from eradio.profile.agreement import agreement
 from eradio.profile.complexity import Complexity, UncountedError, complexity
 from eradio.profile.engines import LISTINGS, load_engine
@@ -173,14 +173,14 @@ def fixed_pictures(target: Target) -> Tensor:
     """The batch every network is measured on: [B, 3, R, R] float32 in [0, 1], always the same.
 
     Raises:
-        EradioError: it does not fit the memory.
+        NoMemoryError: it does not fit the memory.
     """
     shape = (target.batch, 3, target.resolution, target.resolution)
     try:
         return torch.rand(shape, generator=torch.Generator().manual_seed(0))
     except (MemoryError, RuntimeError):
         size = f"{target.batch} pictures of {target.resolution} pixels"
-        raise EradioError(f"There is no memory for {size}. Choose a smaller batch or resolution.") from None
+        raise NoMemoryError(f"There is no memory for {size}. Choose a smaller batch or resolution.") from None
 
 
 def onnx_parameters(path: Path) -> int:
@@ -239,6 +239,8 @@ def _try(module: nn.Module, pictures: Tensor) -> None:
     except NetworkError:
         raise
     except Exception as error:  # the network may be a user's own
+        if memory_was_short(error):  # which says nothing about the resolution
+            raise
         side, why = pictures.shape[2], " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise NetworkError(
             f"This network does not take {side}x{side} pixels: {why[:200]}. Choose another resolution."

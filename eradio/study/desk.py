@@ -1,5 +1,6 @@
 """What one worker does with the trials it holds: picks a cohort, teaches it, and sees each member on or off."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -10,15 +11,18 @@ from eradio.distill.stopping import StoppedError
 from eradio.errors import BuildError, NoMemoryError, PassingError, memory_was_short, networks_own
 from eradio.gpu import gpu_lost
 from eradio.profile import Watch
-from eradio.study import finalists
+from eradio.study import finalists, recovery
 from eradio.study.cohorts import next_rung
 from eradio.study.ends import End
 from eradio.study.holding import Claim
 from eradio.study.memory import CrowdedError
 from eradio.study.objective import Pupil, Reached, begin, code_of, reason, record_of, teach
+from eradio.study.records import FinalistRecord, TrialRecord
 from eradio.study.run import Run
 from eradio.study.samplers import sampler
 from eradio.study.trials import COHORT, CROWDED, SECONDS, EndedError
+
+_MOST_REST_SECONDS = 600.0
 
 
 class Show(Protocol):
@@ -58,6 +62,7 @@ class Desk:
         self._ending = ending
         self._waiting: list[list[Pupil]] = [[] for _ in rungs]
         self._pupils: list[Pupil] = []
+        self._short_in_a_row = 0
         run.studies["candidate"].sampler = sampler(run.config.sampler, run.config.seed)
 
     def __bool__(self) -> bool:
@@ -153,10 +158,20 @@ class Desk:
                 raise
             if isinstance(error, CrowdedError) or (isinstance(error, BuildError) and memory_was_short(error)):
                 self._crowded(pupil, error, building=True)
+                self._rest()
             else:
                 self._fail(pupil, error, building=True)
         else:
+            self._short_in_a_row = 0
             self._place(pupil)
+
+    def _rest(self) -> None:
+        """Where one network after the other finds no memory it is held by others, and each attempt would be lost."""
+        self._short_in_a_row += 1
+        if self._short_in_a_row > 1:
+            self._show("waiting for memory", None, 0, 0)
+            with self._ending():
+                time.sleep(min(recovery.REST_SECONDS * 2 ** (self._short_in_a_row - 2), _MOST_REST_SECONDS))
 
     def _place(self, pupil: Pupil) -> None:
         """Let a pupil wait for its next rung, unless what it has reached already ends its trial."""
@@ -174,13 +189,17 @@ class Desk:
         broken = [name for name, value in limits.items() if value > 0]
         if not broken:
             return True
-        for one, end in self._taught([pupil], 0):
-            with suppress(EndedError):
-                self._note_seconds(one)
-            if isinstance(end, Exception):
-                self._failed(one, end)
-            else:
-                self._tell(one, f"it does not keep the constraint on {' and '.join(broken)}")
+        try:
+            for one, end in self._taught([pupil], 0):
+                with suppress(EndedError):
+                    self._note_seconds(one)
+                if isinstance(end, Exception):
+                    self._failed(one, end)
+                else:
+                    self._tell(one, f"it does not keep the constraint on {' and '.join(broken)}")
+        except NoMemoryError as error:
+            self._crowded(pupil, error, building=False)
+            raise
         return False
 
     def _teach(self, rung: int) -> None:
@@ -207,9 +226,8 @@ class Desk:
                     waiting.remove(pupil)
         except NoMemoryError as error:
             for pupil in [one for one in cohort if one in waiting and one not in dict(ended)]:
-                if pupil.claim.kind != "finalist":  # which has been taught before
-                    waiting.remove(pupil)
-                    self._crowded(pupil, error, building=False)
+                waiting.remove(pupil)
+                self._crowded(pupil, error, building=False)
             raise
         for pupil, reached in ended:
             on = self._goes_on(pupil, reached)
@@ -262,12 +280,21 @@ class Desk:
     def _tell(self, pupil: Pupil, why: str | None = None) -> bool:
         """End a trial with what it reached; False if it had ended, and its checkpoints may be another worker's."""
         last, told = pupil.reached[-1].score.steps, False
-        with suppress(EndedError):
+        end: End = "complete" if last == self._rungs[-1] else "halted" if last else "infeasible"
+        record: TrialRecord | FinalistRecord
+        try:
             if pupil.claim.kind == "finalist":
-                self._run.ledger.tell(pupil.claim, finalists.record_of(self._run, pupil))
+                record = finalists.record_of(self._run, pupil)
             else:
-                end: End = "complete" if last == self._rungs[-1] else "halted" if last else "infeasible"
-                self._run.ledger.tell(pupil.claim, record_of(self._run, pupil, end, why))
+                record = record_of(self._run, pupil, end, why)
+        except NoMemoryError as error:
+            self._crowded(pupil, error, building=False)
+            raise
+        except Exception as error:
+            self._failed(pupil, error)
+            return False
+        with suppress(EndedError):
+            self._run.ledger.tell(pupil.claim, record)
             told = True
         self._run.ledger.holding.drop(pupil.claim.key)
         return told

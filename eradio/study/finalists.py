@@ -7,6 +7,7 @@ from eradio.files import read_json
 from eradio.study.holding import Claim
 from eradio.study.kept import kept
 from eradio.study.ledger import RECORD
+from eradio.study.memory import shared_memory
 from eradio.study.objective import Pupil, Reached, manifest, rung_file, untrained
 from eradio.study.reading import read_records, unfinished
 from eradio.study.records import SEED_NOISE, Comparison, FinalistRecord, TrialRecord, on_a_front
@@ -61,6 +62,10 @@ def record_of(run: Run, pupil: Pupil, reason: str | None = None) -> FinalistReco
         run: it belongs to.
         pupil: with what it reached.
         reason: why it did not end, if so.
+
+    Raises:
+        NoMemoryError: there is none for comparing it with its teachers.
+        Exception: it cannot be compared with them.
     """
     trial = _trial_of(run, pupil.claim)
     if reason is not None:
@@ -79,7 +84,7 @@ def _comparisons(run: Run, pupil: Pupil) -> tuple[Comparison, ...]:
     before = untrained(run, pupil.claim.network)
     before.heads.restore(run.scales)
     run.rest()
-    with run.device.training():
+    with run.device.training(), shared_memory("Comparing a finalist with its teachers"):
         return run.bench.compare(student, before)
 
 

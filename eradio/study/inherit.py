@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from eradio.description import Description
-from eradio.errors import NetworkError
+from eradio.errors import NetworkError, PassingError
 from eradio.files import write_json
 from eradio.study.kept import kept
 
@@ -45,12 +45,15 @@ class Inheritance(Description):
 
         Raises:
             NetworkError: they are gone.
+            PassingError: the disk does not answer, which says nothing about them.
         """
         own = student.state_dict()
         try:
             theirs = load_file(self.source)
-        except (OSError, SafetensorError) as error:
+        except (FileNotFoundError, SafetensorError) as error:
             raise NetworkError(f"the weights it was to begin with, {self.source}, cannot be read ({error})") from None
+        except OSError as error:
+            raise PassingError(f"Cannot read {self.source}: {error.strerror}. Check the disk.") from None
         fitting = {name: theirs[name] for name in _backbone(own) if name in theirs}
         fitting = {name: value for name, value in fitting.items() if value.shape == own[name].shape}
         student.load_state_dict(fitting, strict=False)

@@ -267,10 +267,14 @@ class Ledger:
             self.holding.drop(claim.key)
             return
         trials = claim.study.get_trials(deepcopy=False)
-        own = trials[claim.trial.number]
-        if not (isinstance(record, TrialRecord) and for_others_sake(trials, own, record.end)):
+        end = record.end if isinstance(record, TrialRecord) else None
+        again = for_others_sake(trials, trials[claim.trial.number], end)
+        if not again:
             write_json(claim.folder / RECORD, record.model_dump(mode="json"))
-        self._tell(claim.study, claim.trial, record, claim.folder)
+        if again and isinstance(record, FinalistRecord):  # one that has failed for good still has its rung's score
+            fail(claim.study, claim.trial, "out-of-memory", record.reason or "")
+        else:
+            self._tell(claim.study, claim.trial, record, claim.folder)
         self.holding.drop(claim.key)
 
     @patient

@@ -1,8 +1,10 @@
 """What memory a candidate needs, told apart from what others held when it was tried."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from eradio.errors import MachineError, NetworkError
+from eradio.errors import MachineError, NetworkError, NoMemoryError, memory_was_short
 from eradio.files import write_json
 from eradio.profile.engines.base import Device
 from eradio.profile.memory import Footprint, free_bytes
@@ -17,6 +19,22 @@ _LOOK_SECONDS = 2.0
 
 class CrowdedError(NetworkError):
     """It could not be run, perhaps for want of what others held: another attempt may tell."""
+
+
+@contextmanager
+def shared_memory(what: str) -> Iterator[None]:
+    """Meanwhile it cannot be told whether memory is short for what others hold, or for a network's own.
+
+    Raises:
+        NoMemoryError: it was.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not memory_was_short(error):
+            raise
+        why = " ".join(str(error).split())[:200]
+        raise NoMemoryError(f"{what} ran out of memory ({why}). Use fewer workers here.") from error
 
 
 def peak_bytes(run: Run, claim: Claim) -> int:

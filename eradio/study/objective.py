@@ -15,7 +15,7 @@ from eradio.distill.checkpoint import CheckpointFolder, UnreadableError
 from eradio.distill.courses import Course, taught_together
 from eradio.distill.student import Student, new_student
 from eradio.distill.trainer import DivergedError, Outcome, Trainer
-from eradio.errors import BuildError, EradioError, NetworkError, NoMemoryError, memory_was_short
+from eradio.errors import BuildError, EradioError, NetworkError, memory_was_short
 from eradio.files import write_json
 from eradio.manifest import environment
 from eradio.profile import Measurement, Target, Watch, identity, measure
@@ -28,7 +28,7 @@ from eradio.study.halving import Decision
 from eradio.study.holding import Claim
 from eradio.study.inherit import Inheritance, most_similar
 from eradio.study.kept import kept, set_aside
-from eradio.study.memory import peak_bytes
+from eradio.study.memory import peak_bytes, shared_memory
 from eradio.study.records import CurvePoint, Score, TrialRecord
 from eradio.study.run import Run
 from eradio.tensors import write_tensors
@@ -149,28 +149,19 @@ def teach(
         pupil.spent = before[pupil] + (time.monotonic() - start) / len(pupils)
 
     courses = {pupil: _course(run, pupil, steps, stop, partial(watched, pupil)) for pupil in pupils}
-    for pupil, end in _without_room(taught_together(courses, run.targets)):
+    ends = taught_together(courses, run.targets)
+    while True:
+        with shared_memory("The teachers"):  # a pupil's own shortage is among the ends
+            found = next(ends, None)
+        if found is None:
+            return
+        pupil, end = found
         charge(pupil)
         if isinstance(end, Reached):
             end = end.model_copy(update={"seconds": pupil.spent - before[pupil]})
             write_json(rung_file(pupil.claim.folder, steps), end.model_dump(mode="json"))
             pupil.reached.append(end)
         yield pupil, end
-
-
-def _without_room(ends: Iterator[tuple[Pupil, Reached | Exception]]) -> Iterator[tuple[Pupil, Reached | Exception]]:
-    """The same; whether a teacher finds no memory for what others hold, or these pupils, cannot be told.
-
-    Raises:
-        NoMemoryError: a teacher finds none.
-    """
-    try:
-        yield from ends
-    except Exception as error:
-        if memory_was_short(error):
-            why = " ".join(str(error).split())[:200]
-            raise NoMemoryError(f"The teachers ran out of memory ({why}). Use fewer workers here.") from error
-        raise
 
 
 def record_of(run: Run, pupil: Pupil, end: End, reason: str | None = None) -> TrialRecord:

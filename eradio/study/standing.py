@@ -88,7 +88,7 @@ class Standing:
         asked: how many candidates the study is to have.
         taken: how many are done, under way or in line again.
         ends: of candidates that have ended for good, and of duplicates.
-        again: of attempts that were made again, or will be.
+        again: of attempts that were not their candidate's last.
         per_hour: candidates that ended within the last hour, or since the study was begun if that is later.
         left: about how long the rest takes at this rate; None if nothing tells.
         device_hours: measuring and teaching of all.

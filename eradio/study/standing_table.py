@@ -54,7 +54,7 @@ def _ends(found: Standing) -> str:
 def _notes(found: Standing) -> Iterator[str]:
     if found.again:
         counts = (f"{count} {end}" for end, count in found.again.most_common())
-        yield f"Attempts that were made again, or will be: {', '.join(counts)}."
+        yield f"Attempts that were not their candidate's last: {', '.join(counts)}."
     if found.others:
         counts = (f"{one.ended} of {one.known} {one.name}" for one in found.others)
         yield f"Beside them {' and '.join(counts)} have ended."

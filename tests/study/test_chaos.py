@@ -32,9 +32,7 @@ def test_a_disturbed_study_comes_to_the_same_end(tmp_path: Path, monkeypatch: py
     for log in tmp_path.glob("*/launches/*/*.log"):
         print(log, log.read_text(), sep="\n")
     assert set(outcome.done) >= {"kill worker", "pause", "restart database", "take room"}
-    if slurm is not None:
-        assert "requeue" in outcome.done
-        assert any("DUE TO JOB REQUEUE" in log.read_text() for log in tmp_path.glob("*/launches/slurm-*/*.log"))
+    assert slurm is None or "requeue" in outcome.done
     assert not any(outcome.wrong.values())
 
 

@@ -5,7 +5,9 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from optuna.trial import TrialState
@@ -31,7 +33,7 @@ from eradio.study.ends import MOST_LOST
 from eradio.study.finalists import chosen_in
 from eradio.study.holding import Claim
 from eradio.study.preparing import prepare
-from eradio.study.reading import read_records
+from eradio.study.reading import read_finalists, read_records
 from eradio.study.records import TrialRecord
 from eradio.study.recovery import fail
 from eradio.study.run import Run, open_run
@@ -273,6 +275,21 @@ def test_a_network_that_leaves_no_memory_for_the_reference_network_is_tried_so_o
     assert ends == ["out-of-memory"] * MOST_LOST + ["complete"]
 
 
+def test_a_worker_that_finds_no_memory_again_and_again_waits_before_it_takes_the_next_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, slept = _run(tmp_path, trials=4), list[float]()
+    with monkeypatch.context() as patch:
+        _refusing(patch, RuntimeError("DefaultCPUAllocator: can't allocate memory"), times=3)
+        patch.setattr("eradio.study.desk.time.sleep", slept.append)
+        _desk(run).turn(run.ledger.claim, more=True)
+    assert slept == [60.0, 120.0]
+    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
+    _to_the_end(run)
+    ends = [trial.user_attrs["end"] for trial in run.candidates()]
+    assert (ends.count("out-of-memory"), ends.count("complete")) == (3, 4)
+
+
 def _raise(error: Exception) -> Callable[..., None]:
     def refuse(*_: object, **__: object) -> None:
         raise error
@@ -397,10 +414,11 @@ def test_a_teacher_that_finds_no_memory_is_no_network_s_failure(
     ]
 
 
+@pytest.mark.parametrize("constraints", [{}, {"throughput": 1e9}])
 def test_a_network_beside_which_the_teachers_find_no_memory_does_not_block_its_study(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constraints: dict[str, float]
 ) -> None:
-    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1, constraints=constraints)
     monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
     with monkeypatch.context() as patch:
         patch.setattr(LiveTargets, "batch", _raise(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")))
@@ -409,7 +427,81 @@ def test_a_network_beside_which_the_teachers_find_no_memory_does_not_block_its_s
                 _desk(run).turn(run.ledger.claim, more=True)
     _to_the_end(run)
     first, second = [one for one in read_records(tmp_path, run.studies) if one.duplicate_of is None]
-    assert (first.end, first.attempt, second.end) == ("out-of-memory", MOST_LOST, "complete")
+    second_end = "infeasible" if constraints else "complete"
+    assert (first.end, first.attempt, second.end) == ("out-of-memory", MOST_LOST, second_end)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), RuntimeError("an odd shape")])
+def test_a_finalist_that_cannot_be_compared_with_its_teachers_does_not_block_its_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1, finalists=1, finalist_steps=6)
+    _to_the_end(run)
+    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
+    chosen, short = chosen_in(run), "memory" in str(error)
+
+    class Bench:
+        compare = staticmethod(_raise(error))
+
+    monkeypatch.setattr(type(run), "bench", Bench())
+    for _ in range(MOST_LOST if short else 1):
+        assert not run.ledger.finalists_finished(chosen)
+        desk = Desk(run, (run.config.finalist_steps,), 1, lambda: False, lambda *_: None)
+        with pytest.raises(PassingError, match="out of memory") if short else nullcontext():
+            desk.turn(lambda: run.ledger.claim_finalist(chosen), more=True)
+    assert run.ledger.finalists_finished(chosen)
+    (record,) = read_finalists(run.folder, run.studies)
+    assert str(error) in record.reason
+
+
+@pytest.mark.parametrize("place", ["eradio.profile.measuring.subject_of", "eradio.profile.ready.complexity"])
+def test_wherever_memory_is_short_while_a_network_is_measured_it_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        _refuse_once(patch, place, RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+        _to_the_end(run)
+    assert [trial.user_attrs["end"] for trial in run.candidates()] == ["out-of-memory", "complete"]
+
+
+def _refuse_once(patch: pytest.MonkeyPatch, place: str, error: Exception) -> None:
+    owner, _, name = place.rpartition(".")
+    kept, left = getattr(resolve_name(owner), name), [error]
+
+    def refuse(*given: object, **named: object) -> object:
+        if left:
+            raise left.pop()
+        return kept(*given, **named)
+
+    patch.setattr(place, refuse)
+
+
+def test_a_first_picture_for_which_memory_is_short_says_nothing_about_the_resolution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        forward = "eradio.search_space.Backbone.forward"
+        _refuse_once(patch, forward, RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+        _to_the_end(run)
+    assert "does not fit the memory" in run.candidates()[0].user_attrs["reason"]
+    assert [trial.user_attrs["end"] for trial in run.candidates()] == ["out-of-memory", "complete"]
+
+
+def test_no_memory_for_the_pictures_is_no_network_s_failure_and_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
+    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("eradio.profile.ready.torch.rand", _raise(MemoryError()))
+        with pytest.raises(PassingError, match="There is no memory for 1 pictures of 64 pixels"):
+            _desk(run).turn(run.ledger.claim, more=True)
+    _to_the_end(run)
+    assert [trial.user_attrs["end"] for trial in run.candidates()] == ["out-of-memory", "complete"]
 
 
 @pytest.mark.parametrize("others", [1, 5])

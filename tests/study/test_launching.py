@@ -219,6 +219,8 @@ def test_a_dry_run_of_what_would_be_refused_is_refused(
         (["stop", "none"], "none"),
         (["search", "--storage", "postgresql://me:secret@host/db"], "password"),
         (["search", "--storage", "redis://host"], "postgresql"),
+        (["search", "--storage", ""], "--storage is empty"),
+        (["launch", "local", "--workers", "1", "--storage", " "], "--storage is empty"),
     ],
 )
 def test_mistakes_are_one_sentence(

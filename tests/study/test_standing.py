@@ -106,7 +106,7 @@ def test_what_was_handed_back_is_still_to_be_done() -> None:
     text = io.StringIO()
     Console(file=text, width=80).print(standing_tables(config, found, "here", now))
     assert "about 3 h 00 min left" in text.getvalue()
-    assert "Attempts that were made again, or will be: 3 pre-empted." in text.getvalue()
+    assert "Attempts that were not their candidate's last: 3 pre-empted." in text.getvalue()
 
 
 def test_it_fits_a_terminal() -> None:

@@ -182,7 +182,7 @@ def _refused_options(options: tuple[str, ...]) -> list[str]:
         match = _OPTION.match(option)
         if match is None:
             wrong.append(f"'{option}' is no option of sbatch that can be passed on. Write it as --name=value.")
-        elif any(match[1] == own for own in _OWN):
+        elif any(own.startswith(match[1]) for own in _OWN):  # sbatch takes the beginning of a name for it
             wrong.append(f"--{match[1]} is set by the launcher itself. Leave it out.")
     return wrong
 

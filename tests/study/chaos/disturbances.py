@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import resource
 import signal
 import time
@@ -156,7 +157,9 @@ class Disturber:
         if not tasks or self._in_danger() is None:
             return None
         task = self.random.choice(tasks)
-        return None if self.cluster.slurm.asked("scontrol", "requeue", task) is None else task
+        self.cluster.slurm.said("scontrol", "requeue", task)
+        again = re.search(r"\bRestarts=[1-9]", self.cluster.slurm.said("scontrol", "show", "job", task))
+        return None if again is None else task
 
     def _any(self, but: Collection[int] = ()) -> Alive | None:
         resting = {worker.pid for _, worker in self.paused}.union(but)

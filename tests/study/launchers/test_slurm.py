@@ -132,7 +132,17 @@ class TestSlurm(LauncherContract):
             assert any("sbatch" in sentence for sentence in launcher.missing())
 
     @pytest.mark.parametrize(
-        "option", ["--array=0-9", "--export=NONE", "--wrap=rm", "-p", "--a=b\n#SBATCH --uid=0", '--comment="', "name=1"]
+        "option",
+        [
+            "--array=0-9",
+            "--arr=0-9",
+            "--export=NONE",
+            "--wrap=rm",
+            "-p",
+            "--a=b\n#SBATCH --uid=0",
+            '--comment="',
+            "name=1",
+        ],
     )
     def test_options_that_are_the_launcher_s_own_or_no_options_are_refused(self, launcher, plain, option):
         asked = plain.resources.model_copy(update={"options": (option,)})
