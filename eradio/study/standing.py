@@ -9,7 +9,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from eradio.front import front
-from eradio.study.budget import device_hours, open_places, out_of_time, places, spent
+from eradio.study.budget import device_hours, out_of_time, places, spent
 from eradio.study.config import StudyConfig
 from eradio.study.holding import Kind
 from eradio.study.telling import HALTED
@@ -136,8 +136,8 @@ def standing(
     running = sum(trial.state == TrialState.RUNNING for trial in distinct)
     finished = spent(config, studies, began)
     retried = {trial.number for trial in to_be_retried(trials)}
-    waiting = 0 if finished else len(retried) + sum(waits_again(trial) for trial in distinct)
-    rest = max(0, open_places(config, studies, began)) + running + waiting
+    again = len(retried) + sum(waits_again(trial) for trial in distinct)
+    rest = running + (0 if finished else max(0, config.trials - taken) + again)
     last = {origin(trial): trial.number for trial in distinct}
     ended = [trial for trial in trials if trial.state.is_finished()]
     final = {trial.number for trial in ended if is_duplicate(trial) or last[origin(trial)] == trial.number} - retried

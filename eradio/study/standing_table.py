@@ -1,5 +1,6 @@
 """A study's standing as tables that fit a terminal."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -48,13 +49,16 @@ def _progress(found: Standing) -> str:
 def _ends(found: Standing) -> str:
     if not found.ends:
         return "None has ended."
-    return f"Ended: {', '.join(f'{count} {end}' for end, count in found.ends.most_common())}."
+    return f"Ended: {_counted(found.ends)}."
+
+
+def _counted(ends: Counter[str]) -> str:
+    return ", ".join(f"{count} {end}" for end, count in ends.most_common())
 
 
 def _notes(found: Standing) -> Iterator[str]:
     if found.again:
-        counts = (f"{count} {end}" for end, count in found.again.most_common())
-        yield f"Attempts that were not their candidate's last: {', '.join(counts)}."
+        yield f"Attempts that were not their candidate's last: {_counted(found.again)}."
     if found.others:
         counts = (f"{one.ended} of {one.known} {one.name}" for one in found.others)
         yield f"Beside them {' and '.join(counts)} have ended."

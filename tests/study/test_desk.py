@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
@@ -25,7 +26,7 @@ from eradio.profile.canary import Canary
 from eradio.profile.engines.base import Job, Prepared
 from eradio.profile.engines.eager import Eager
 from eradio.profile.memory import Footprint
-from eradio.study import memory, objective
+from eradio.study import memory
 from eradio.study.config import StudyConfig
 from eradio.study.desk import Desk
 from eradio.study.display import Snapshot, Workload
@@ -73,6 +74,25 @@ def _scores(run: Run) -> dict[str, list[tuple[int, float]]]:
 
 
 HALVING = {"halving": {"rungs": [2], "reduction": 2}}
+
+
+def _raise(error: Exception) -> Callable[..., None]:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    return refuse
+
+
+def _refuse_once(patch: pytest.MonkeyPatch, place: str, error: Exception) -> None:
+    owner, _, name = place.rpartition(".")
+    kept, left = getattr(resolve_name(owner), name), [error]
+
+    def refuse(*given: object, **named: object) -> object:
+        if left:
+            raise left.pop()
+        return kept(*given, **named)
+
+    patch.setattr(place, refuse)
 
 
 def test_halted_candidates_keep_their_rung_s_score_and_leave_the_front(tmp_path: Path) -> None:
@@ -139,16 +159,6 @@ def test_a_network_s_own_failure_ends_its_trial_and_a_full_disk_the_worker(
 ) -> None:
     run = _run(tmp_path, trials=4)
 
-    def failing(error: Exception, otherwise: Callable[..., object]) -> object:
-        errors = [error]
-
-        def refuse(*arguments: object, **options: object) -> object:
-            if errors:
-                raise errors.pop()
-            return otherwise(*arguments, **options)
-
-        return refuse
-
     monkeypatch.setattr("eradio.study.objective.keep", lambda measurement: None)  # or the next one need not measure
     ends = {
         "build-failed": ("eradio.study.objective.measure", TypeError("an odd network")),
@@ -157,14 +167,14 @@ def test_a_network_s_own_failure_ends_its_trial_and_a_full_disk_the_worker(
     }
     for place, error in ends.values():
         with monkeypatch.context() as patch:
-            patch.setattr(place, failing(error, getattr(objective, place.rpartition(".")[2])))
+            _refuse_once(patch, place, error)
             _desk(run).turn(run.ledger.claim, more=True)
     records = read_records(tmp_path, run.studies)
     failed = [record for record in records if record.state == "failed" and record.duplicate_of is None]
     assert [record.end for record in failed] == list(ends)
     assert records[0].reason == "TypeError: an odd network"
     full = disk_error(OSError(errno.ENOSPC, "No space left on device"), tmp_path)
-    monkeypatch.setattr("eradio.study.objective.measure", failing(full, objective.measure))
+    _refuse_once(monkeypatch, "eradio.study.objective.measure", full)
     with pytest.raises(MachineError, match="No room left"):
         _desk(run).turn(run.ledger.claim, more=True)
 
@@ -281,20 +291,14 @@ def test_a_worker_that_finds_no_memory_again_and_again_waits_before_it_takes_the
     run, slept = _run(tmp_path, trials=4), list[float]()
     with monkeypatch.context() as patch:
         _refusing(patch, RuntimeError("DefaultCPUAllocator: can't allocate memory"), times=3)
-        patch.setattr("eradio.study.desk.time.sleep", slept.append)
+        # The desk's own clock alone: who waits for the device sleeps too.
+        patch.setattr("eradio.study.desk.time", SimpleNamespace(sleep=slept.append))
         _desk(run).turn(run.ledger.claim, more=True)
     assert slept == [60.0, 120.0]
     monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
     _to_the_end(run)
     ends = [trial.user_attrs["end"] for trial in run.candidates()]
     assert (ends.count("out-of-memory"), ends.count("complete")) == (3, 4)
-
-
-def _raise(error: Exception) -> Callable[..., None]:
-    def refuse(*_: object, **__: object) -> None:
-        raise error
-
-    return refuse
 
 
 def test_a_stop_that_a_library_keeps_to_itself_is_heard_before_the_reference_network_is_tried(
@@ -393,13 +397,10 @@ def test_what_did_not_come_to_its_end_has_cost_its_time_too(tmp_path: Path, monk
 def test_a_teacher_that_finds_no_memory_is_no_network_s_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def short(*_: object) -> None:
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
-
     run = _run(tmp_path, named=["e_radio_mini", "e_radio_mini_s"], trials=2)
     monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(LiveTargets, "batch", short)
+        patch.setattr(LiveTargets, "batch", _raise(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")))
         for _ in range(2):
             desk = _desk(run, size=2)
             with pytest.raises(PassingError, match="The teachers ran out of memory"):
@@ -454,7 +455,14 @@ def test_a_finalist_that_cannot_be_compared_with_its_teachers_does_not_block_its
     assert str(error) in record.reason
 
 
-@pytest.mark.parametrize("place", ["eradio.profile.measuring.subject_of", "eradio.profile.ready.complexity"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "eradio.profile.measuring.subject_of",
+        "eradio.search_space.Backbone.forward",  # its first picture, which says nothing about the resolution then
+        "eradio.profile.ready.complexity",
+    ],
+)
 def test_wherever_memory_is_short_while_a_network_is_measured_it_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -462,30 +470,6 @@ def test_wherever_memory_is_short_while_a_network_is_measured_it_is_tried_again(
     monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
     with monkeypatch.context() as patch:
         _refuse_once(patch, place, RuntimeError("DefaultCPUAllocator: can't allocate memory"))
-        _to_the_end(run)
-    assert [trial.user_attrs["end"] for trial in run.candidates()] == ["out-of-memory", "complete"]
-
-
-def _refuse_once(patch: pytest.MonkeyPatch, place: str, error: Exception) -> None:
-    owner, _, name = place.rpartition(".")
-    kept, left = getattr(resolve_name(owner), name), [error]
-
-    def refuse(*given: object, **named: object) -> object:
-        if left:
-            raise left.pop()
-        return kept(*given, **named)
-
-    patch.setattr(place, refuse)
-
-
-def test_a_first_picture_for_which_memory_is_short_says_nothing_about_the_resolution(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = _run(tmp_path, named=["e_radio_mini_s"], trials=1)
-    monkeypatch.setattr("eradio.study.recovery.REST_SECONDS", 0.0)
-    with monkeypatch.context() as patch:
-        forward = "eradio.search_space.Backbone.forward"
-        _refuse_once(patch, forward, RuntimeError("DefaultCPUAllocator: can't allocate memory"))
         _to_the_end(run)
     assert "does not fit the memory" in run.candidates()[0].user_attrs["reason"]
     assert [trial.user_attrs["end"] for trial in run.candidates()] == ["out-of-memory", "complete"]
